@@ -1,0 +1,393 @@
+//! The settings as used: every value has its type, its default and a meaning that holds.
+
+use crate::config::Secret;
+use crate::domain::channel::Channel;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that the agent is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[shop]`
+    pub shop: Shop,
+    /// `[agent]`
+    pub agent: Agent,
+    /// `[http]`
+    pub http: Http,
+    /// `[tills.NAME]`, by name
+    pub tills: BTreeMap<String, Till>,
+    /// `[sources.NAME]`, by name
+    pub sources: BTreeMap<String, Source>,
+    /// `[providers.NAME]`, by name
+    pub providers: BTreeMap<String, Provider>,
+    /// `[channels.NAME]`, by channel
+    pub channels: BTreeMap<Channel, ChannelSettings>,
+    /// `[routing]`
+    pub routing: Routing,
+    /// `[brand]`
+    pub brand: Brand,
+    /// `[templates]`
+    pub templates: Templates,
+    /// `[retention]`
+    pub retention: Retention,
+    /// No config file was found: sales are kept and nothing is sent.
+    pub safe_mode: bool,
+}
+
+/// Who sells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shop {
+    /// Short id, unique among the shops of one company.
+    pub id: String,
+    /// As customers know it.
+    pub name: String,
+    /// As it stands on documents, where it differs.
+    pub legal_name: String,
+    /// Postal address; lines parted by `\n`.
+    pub address: String,
+    /// For people, as written.
+    pub phone: String,
+    /// For people.
+    pub email: String,
+    /// VAT or sales-tax id.
+    pub tax_id: String,
+    /// ISO 3166, two letters.
+    pub country: String,
+    /// ISO 3166-2, e.g. `US-NY`; may be empty.
+    pub region: String,
+    /// IANA name; checked to exist.
+    pub timezone: String,
+    /// BCP 47, e.g. `en-US`.
+    pub locale: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// For people, as written.
+    pub opening_hours: String,
+}
+
+/// The box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The most bytes that the data directory may take.
+    pub disk_budget: u64,
+    /// `check` or `trust`.
+    pub clock_trusted: bool,
+    /// What is asked to learn whether the line is up; without it a built-in list.
+    pub line_probe: Option<String>,
+    /// Where and how much is logged.
+    pub log: Log,
+}
+
+/// `[agent] log = { … }`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Folder; default `logs` in the data directory.
+    pub dir: Option<PathBuf>,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// How many files are kept.
+    pub max_files: usize,
+    /// Bytes of one file.
+    pub max_size: u64,
+}
+
+/// The listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How others reach it.
+    pub public_url: Option<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `tls = "off"` is written down: plain HTTP beyond loopback is meant.
+    pub tls_off: bool,
+    /// Bytes of a body, webhooks aside.
+    pub body_limit: usize,
+    /// Requests per key.
+    pub rate_limit: Rate,
+    /// Requests of one key at once.
+    pub rate_burst: u32,
+    /// Connections at once.
+    pub max_connections: usize,
+}
+
+/// An address range: `10.1.2.0/24`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpNet {
+    /// First address.
+    pub addr: IpAddr,
+    /// Leading bits that count.
+    pub bits: u8,
+}
+
+impl IpNet {
+    /// Reads `10.1.2.0/24` or a single address.
+    pub fn parse(text: &str) -> Option<IpNet> {
+        let (addr, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
+        let addr: IpAddr = addr.trim().parse().ok()?;
+        let most = if addr.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            Some(b) => b.trim().parse().ok().filter(|b| *b <= most)?,
+            None => most,
+        };
+        Some(IpNet { addr, bits })
+    }
+
+    /// Whether the address lies in the range. An IPv4 address mapped into IPv6 counts as IPv4.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        fn first_bits(ip: IpAddr, bits: u8) -> (bool, u128) {
+            match ip.to_canonical() {
+                IpAddr::V4(v4) => (true, u128::from(u32::from(v4)).checked_shr(32 - u32::from(bits.min(32))).unwrap_or(0)),
+                IpAddr::V6(v6) => (false, u128::from(v6).checked_shr(128 - u32::from(bits)).unwrap_or(0)),
+            }
+        }
+        first_bits(self.addr, self.bits) == first_bits(ip, self.bits)
+    }
+}
+
+/// So many per so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// Per this.
+    pub per: Duration,
+}
+
+impl Rate {
+    /// Per second.
+    pub const fn per_second(count: u32) -> Rate {
+        Rate { count, per: Duration::from_secs(1) }
+    }
+}
+
+/// When a till's customers get a receipt by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Receipts {
+    /// Whenever an address is known.
+    #[default]
+    Always,
+    /// Only to a contact known before.
+    Registered,
+    /// Only where the till or the customer asked.
+    OnRequest,
+    /// Never.
+    Never,
+}
+
+/// Who may post sales.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Till {
+    /// Its keys: the current and the previous one.
+    pub keys: Vec<Secret>,
+    /// Its messages reach the capture inbox only.
+    pub test: bool,
+    /// How its sales are labelled; default the till's name.
+    pub source: Option<String>,
+    /// From where it may post; empty: from anywhere.
+    pub addresses: Vec<IpNet>,
+    /// See [`Receipts`].
+    pub receipts: Receipts,
+}
+
+/// A way in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// The word after `type =`.
+    pub kind: String,
+    /// The POS mails receipts itself.
+    pub sends_receipt_itself: bool,
+    /// Unknown members are refused.
+    pub strict: bool,
+    /// The type's own keys.
+    pub settings: Settings,
+}
+
+/// An account at a company that can send.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    /// The word after `type =`.
+    pub kind: String,
+    /// Another address of its API; for regions and tests.
+    pub base_url: Option<String>,
+    /// Plain HTTP or SMTP beyond loopback is meant.
+    pub allow_insecure: bool,
+    /// LAN hosts that it may reach.
+    pub allow_private: Vec<IpNet>,
+    /// Calls, or recipients; default the type's.
+    pub rate: Option<Rate>,
+    /// Attempts at once; default the type's.
+    pub concurrency: Option<usize>,
+    /// Bounds each step of an attempt.
+    pub timeout: Duration,
+    /// The type's own keys.
+    pub settings: Settings,
+}
+
+/// How a channel sends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChannelSettings {
+    /// Sender: a mailbox for e-mail, a number or name for SMS.
+    pub from: String,
+    /// Where answers go.
+    pub reply_to: String,
+    /// Twilio's Messaging Service or its like.
+    pub messaging_service: String,
+    /// Providers in the order of failover.
+    pub providers: Vec<String>,
+    /// Replace letters that would make a text UCS-2.
+    pub transliterate: bool,
+}
+
+/// `[routing]`: the defaults of who gets what and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routing {
+    /// A receipt younger than this goes to a customer who is still there.
+    pub fresh: Duration,
+    /// Pauses between attempts at one provider; the last one repeats.
+    pub retry: Vec<Duration>,
+    /// Counted attempts after which a delivery is dead.
+    pub max_attempts: u32,
+    /// Counted attempts at one provider after which the next one is tried.
+    pub failover_attempts: u32,
+    /// Online time at one provider after which the next one is tried.
+    pub failover_after: Duration,
+    /// Online time without success on a channel after which the next one is tried.
+    pub fallback_after: Duration,
+    /// How long an uncertain attempt waits for a report before it is shown to a person.
+    pub uncertain_wait: Duration,
+    /// Upper bound of the random wait after the line came back.
+    pub reconnect_wait: Duration,
+    /// How long after that until the full rate is reached.
+    pub reconnect_ramp: Duration,
+    /// Serve what waited longest first; else the newest.
+    pub drain_oldest: bool,
+    /// The order of channels without a choice or preference.
+    pub channels: Vec<Channel>,
+}
+
+/// `[brand]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Brand {
+    /// Main colour, `#rrggbb`.
+    pub color: String,
+    /// Lines at the foot of each receipt.
+    pub legal: Vec<String>,
+    /// The return policy in words.
+    pub return_policy: String,
+    /// How the shop shows on a card statement.
+    pub statement_name: String,
+    /// Label and URL.
+    pub links: Vec<(String, String)>,
+}
+
+/// `[templates]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Templates {
+    /// Folder with the shop's own templates and languages, over the built-in ones.
+    pub dir: Option<PathBuf>,
+    /// Language of a receipt when the customer's is not known; default the language of the shop's locale.
+    pub default_language: Option<String>,
+}
+
+/// `[retention]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Receipts and their messages.
+    pub receipts: Duration,
+    /// Raw events.
+    pub raw_events: Duration,
+    /// Attempts.
+    pub attempts: Duration,
+}
+
+/// The checked keys of one type of source or provider, read by name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings(pub BTreeMap<String, Setting>);
+
+/// One checked value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Setting {
+    /// Text, also words, URLs and sockets.
+    Text(String),
+    /// Yes or no.
+    Bool(bool),
+    /// A whole number, also bytes.
+    Int(i64),
+    /// A length of time.
+    Duration(Duration),
+    /// A secret, already fetched.
+    Secret(Secret),
+    /// A list.
+    List(Vec<Setting>),
+    /// A table.
+    Table(Settings),
+}
+
+impl Settings {
+    /// Text by name; empty where it is not given.
+    pub fn text(&self, name: &str) -> &str {
+        match self.0.get(name) {
+            Some(Setting::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// Yes or no by name; no where it is not given.
+    pub fn flag(&self, name: &str) -> bool {
+        matches!(self.0.get(name), Some(Setting::Bool(true)))
+    }
+
+    /// A number by name.
+    pub fn int(&self, name: &str) -> Option<i64> {
+        match self.0.get(name) {
+            Some(Setting::Int(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// A secret by name; empty where it is not given.
+    pub fn secret(&self, name: &str) -> Secret {
+        match self.0.get(name) {
+            Some(Setting::Secret(secret)) => secret.clone(),
+            _ => Secret::default(),
+        }
+    }
+
+    /// A list of secrets by name; a single one counts as a list of one.
+    pub fn secrets(&self, name: &str) -> Vec<Secret> {
+        match self.0.get(name) {
+            Some(Setting::Secret(secret)) => vec![secret.clone()],
+            Some(Setting::List(all)) => all.iter().filter_map(|s| if let Setting::Secret(s) = s { Some(s.clone()) } else { None }).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A table by name.
+    pub fn table(&self, name: &str) -> Option<&Settings> {
+        match self.0.get(name) {
+            Some(Setting::Table(table)) => Some(table),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_ranges() {
+        let net = IpNet::parse("10.1.2.0/24").unwrap();
+        assert!(net.contains("10.1.2.200".parse().unwrap()) && net.contains("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!net.contains("10.1.3.1".parse().unwrap()) && !net.contains("::1".parse().unwrap()));
+        assert!(IpNet::parse("0.0.0.0/0").unwrap().contains("8.8.8.8".parse().unwrap()));
+        assert!(IpNet::parse("10.0.0.1/33").is_none() && IpNet::parse("shop").is_none());
+        assert_eq!(IpNet::parse("10.1.2.3").unwrap().bits, 32);
+    }
+}

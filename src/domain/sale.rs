@@ -1,0 +1,881 @@
+//! The canonical sale, `tillpost.sale/1`: the till's transaction in the trade's own terms (ARTS).
+//!
+//! [`Sale::parse`] reads a JSON value and names every fault at once. Members that it does not know
+//! are no fault: the bytes as they came are what is kept, and this is a view of them.
+
+use crate::domain::channel::{Choice, words};
+use crate::domain::fault::Fault;
+use crate::domain::money::{self, Currency, Money, NotMoney};
+use crate::domain::time::UnixMs;
+use serde_json::{Map, Value};
+
+/// The value of `schema`.
+pub const SCHEMA: &str = "tillpost.sale/1";
+
+words! {
+    /// What kind of transaction it was. Amounts are positive: this gives the direction.
+    TransactionType {
+        /// Goods for money.
+        Sale = "sale",
+        /// Money for goods.
+        Return = "return",
+        /// Goods for goods, with money either way.
+        Exchange = "exchange",
+        /// Undone at the till.
+        Void = "void",
+    }
+}
+
+words! {
+    /// What a line does to the sums.
+    LineType {
+        /// Counts.
+        Sale = "sale",
+        /// Counts negative.
+        Return = "return",
+        /// Does not count.
+        Void = "void",
+    }
+}
+
+/// A sale that passed every check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sale {
+    /// Direction.
+    pub transaction_type: TransactionType,
+    /// The till's id, unique per business unit.
+    pub transaction_id: String,
+    /// The number that people read.
+    pub receipt_number: String,
+    /// When, by the till.
+    pub at: UnixMs,
+    /// The same as it was written: its offset is the till's local time.
+    pub at_text: String,
+    /// The trading day, `YYYY-MM-DD`, where the till names one.
+    pub business_day: Option<String>,
+    /// The till's number or name.
+    pub workstation_id: String,
+    /// Who served.
+    pub operator_id: String,
+    /// Which shop, as the till says it.
+    pub unit: BusinessUnit,
+    /// Of every amount in it.
+    pub currency: Currency,
+    /// Prices contain the tax.
+    pub tax_included: bool,
+    /// What was sold.
+    pub lines: Vec<Line>,
+    /// By rate.
+    pub taxes: Vec<Tax>,
+    /// Service, delivery and the like.
+    pub service_charges: Vec<Charge>,
+    /// How it was paid.
+    pub tenders: Vec<Tender>,
+    /// The sums.
+    pub totals: Totals,
+    /// Who bought, as far as the till knows.
+    pub customer: Customer,
+    /// Points earned in this sale.
+    pub loyalty: Option<Loyalty>,
+    /// The original of a return.
+    pub related: Option<Related>,
+    /// Evidence, carried as given.
+    pub fiscal: Option<Fiscal>,
+    /// Text above.
+    pub header_text: Vec<String>,
+    /// Text below.
+    pub trailer_text: Vec<String>,
+    /// No price in any rendering.
+    pub gift: bool,
+}
+
+/// The shop, as the till says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // the names of the canonical sale say it
+pub struct BusinessUnit {
+    pub unit_id: String,
+    pub name: String,
+    pub address: String,
+    pub phone: String,
+    pub vat_registration_number: String,
+}
+
+/// One line. Amounts in minor units.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // the names of the canonical sale say it
+pub struct Line {
+    pub line_type: LineType,
+    pub description: String,
+    pub item_id: String,
+    pub gtin: String,
+    /// Decimal text, e.g. `1.412`.
+    pub quantity: String,
+    /// `EA`, `KGM`, `LBR`, …
+    pub unit: String,
+    pub unit_price: Option<i64>,
+    pub amount: i64,
+    pub price_modifiers: Vec<Modifier>,
+    pub modifiers: Vec<Modifier>,
+    pub taxes: Vec<Tax>,
+    pub note: String,
+    pub deposit: bool,
+    pub age_restricted: Option<i64>,
+    pub gift: bool,
+}
+
+/// A discount, a surcharge or an option of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Modifier {
+    /// `Coupon`, `Promotion`, …; empty for an option.
+    pub method: String,
+    /// For people; may be empty.
+    pub description: String,
+    /// Signed minor units.
+    pub amount: Option<i64>,
+}
+
+/// Tax by rate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tax {
+    /// `VAT`, `Sales`, `GST`, …
+    pub tax_type: String,
+    /// Decimal text.
+    pub percent: Option<String>,
+    /// Minor units that the tax was taken of.
+    pub taxable: Option<i64>,
+    /// Minor units.
+    pub amount: i64,
+}
+
+/// A charge for service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// For people.
+    pub description: String,
+    /// Minor units.
+    pub amount: i64,
+}
+
+/// One payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the names of the canonical sale say it
+pub struct Tender {
+    pub tender_type: String,
+    pub amount: i64,
+    pub amount_tendered: Option<i64>,
+    pub change: Option<i64>,
+    pub tip: Option<i64>,
+    pub balance: Option<i64>,
+    pub card: Option<Card>,
+}
+
+/// What a receipt may say about a card. Never its number or expiry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // the names of the canonical sale say it
+pub struct Card {
+    pub brand: String,
+    pub last4: String,
+    pub auth_code: String,
+    pub entry: String,
+    /// Lines of a card-present receipt: name and value, in the order of the schema.
+    pub emv: Vec<(String, String)>,
+}
+
+/// The sums, in minor units.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // the names of the canonical sale say it
+pub struct Totals {
+    pub gross: Option<i64>,
+    pub discount: Option<i64>,
+    pub net: Option<i64>,
+    pub tax: Option<i64>,
+    pub tip: Option<i64>,
+    pub service: Option<i64>,
+    pub rounding: Option<i64>,
+    pub grand: i64,
+}
+
+/// The customer of a sale. Addresses as given: whether they can be used is decided later.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // the names of the canonical sale say it
+pub struct Customer {
+    pub id: String,
+    pub name: String,
+    pub email: String,
+    pub phone: String,
+    pub language: String,
+    pub preferred_channel: Option<Choice>,
+    pub marketing_consent: Option<bool>,
+}
+
+/// Loyalty as told by the till. Points are text, as some programmes have fractions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // the names of the canonical sale say it
+pub struct Loyalty {
+    pub program: String,
+    pub id_masked: String,
+    pub earned: String,
+    pub balance: String,
+    pub tier: String,
+    pub next_reward: String,
+    pub text: String,
+}
+
+/// Another transaction that this one belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // the names of the canonical sale say it
+pub struct Related {
+    pub transaction_id: String,
+    pub receipt_number: String,
+}
+
+/// Evidence of a fiscal device, carried and printed word for word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // the names of the canonical sale say it
+pub struct Fiscal {
+    pub scheme: String,
+    pub qr: String,
+    pub lines: Vec<String>,
+    /// Name and value, in the order of their names.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Sale {
+    /// Reads a canonical sale. On refusal every fault is named, in the order of the members.
+    pub fn parse(value: &Value) -> Result<Sale, Vec<Fault>> {
+        let mut reader = Reader { faults: Vec::new(), currency: None };
+        let sale = reader.sale(value);
+        match sale {
+            Some(sale) if reader.faults.is_empty() => Ok(sale),
+            _ => Err(reader.faults),
+        }
+    }
+
+    /// An amount of this sale.
+    pub fn money(&self, minor: i64) -> Money {
+        Money { minor, currency: self.currency }
+    }
+
+    /// The last four digits of the first card that was used.
+    pub fn last4(&self) -> Option<&str> {
+        self.tenders.iter().filter_map(|t| t.card.as_ref()).map(|c| c.last4.as_str()).find(|l| !l.is_empty())
+    }
+
+    /// Whether it was paid from a benefit account: such a receipt carries no customer's name.
+    pub fn is_benefit(&self) -> bool {
+        self.tenders.iter().any(|t| matches!(t.tender_type.as_str(), "SNAP" | "EBTCash" | "WIC"))
+    }
+}
+
+/// A member's place: the object, and the JSON pointer to it.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    map: &'a Map<String, Value>,
+    pointer: &'a str,
+}
+
+/// Reads members and collects faults. A faulty member reads as its default, so that reading goes on.
+struct Reader {
+    faults: Vec<Fault>,
+    currency: Option<Currency>,
+}
+
+impl Reader {
+    fn sale(&mut self, value: &Value) -> Option<Sale> {
+        let Some(map) = value.as_object() else {
+            self.faults.push(Fault::new("", "type", "a sale is a JSON object"));
+            return None;
+        };
+        let at = At { map, pointer: "" };
+        if map.get("schema").and_then(Value::as_str) != Some(SCHEMA) {
+            let fault = Fault::new("/schema", "schema", format!("`schema` must be \"{SCHEMA}\"")).allowed(SCHEMA);
+            self.faults.push(match map.get("schema") {
+                Some(given) => fault.given(given),
+                None => fault,
+            });
+        }
+        let transaction_type =
+            self.word(at, "transaction_type", true, TransactionType::from_word, TransactionType::ALL.iter().map(|t| t.word()));
+        let transaction_id = self.required_text(at, "transaction_id", 200);
+        let receipt_number = self.required_text(at, "receipt_number", 100);
+        let at_text = self.required_text(at, "receipt_date_time", 40);
+        let moment = UnixMs::parse_rfc3339(&at_text);
+        if moment.is_none() && !at_text.is_empty() {
+            let fault = Fault::new("/receipt_date_time", "date_time", "`receipt_date_time` must be RFC 3339 with an offset");
+            self.faults.push(fault.given(&at_text).allowed("2026-10-03T18:07:44+02:00"));
+        }
+        let unit = self.unit(at);
+        self.currency(at);
+        let sale = Sale {
+            transaction_type: transaction_type.unwrap_or(TransactionType::Sale),
+            transaction_id,
+            receipt_number,
+            at: moment.unwrap_or_default(),
+            at_text,
+            business_day: self.date(at, "business_day_date"),
+            workstation_id: self.text(at, "workstation_id"),
+            operator_id: self.text(at, "operator_id"),
+            unit,
+            currency: self.currency.unwrap_or(Currency::FOUR_DIGITS),
+            tax_included: self.required_bool(at, "tax_included"),
+            lines: self.required_list(at, "line_items", 20_000, Self::line),
+            taxes: self.list(at, "taxes", Self::tax),
+            service_charges: self.list(at, "service_charges", Self::charge),
+            tenders: self.required_array(at, "tenders", Self::tender),
+            totals: self.totals(at),
+            customer: self.customer(at),
+            loyalty: self.object(at, "loyalty", Self::loyalty),
+            related: self.object(at, "related", Self::related),
+            fiscal: self.object(at, "fiscal", Self::fiscal),
+            header_text: self.texts(at, "header_text"),
+            trailer_text: self.texts(at, "trailer_text"),
+            gift: self.bool(at, "gift"),
+        };
+        if self.faults.is_empty() {
+            self.sums(&sale);
+        }
+        Some(sale)
+    }
+
+    fn currency(&mut self, at: At<'_>) {
+        let code = self.required_text(at, "currency_code", 3);
+        self.currency = Currency::parse(&code);
+        if self.currency.is_none() && !code.is_empty() {
+            let fault = Fault::new("/currency_code", "currency", "`currency_code` must be three capital letters (ISO 4217)");
+            self.faults.push(fault.given(code).allowed("EUR"));
+        }
+    }
+
+    fn unit(&mut self, at: At<'_>) -> BusinessUnit {
+        let Some(Value::Object(map)) = at.map.get("business_unit") else {
+            self.missing_or_type(at, "business_unit", "an object with `unit_id`");
+            return BusinessUnit::default();
+        };
+        let at = At { map, pointer: "/business_unit" };
+        BusinessUnit {
+            unit_id: self.required_text(at, "unit_id", 200),
+            name: self.text(at, "name"),
+            address: self.text(at, "address"),
+            phone: self.text(at, "phone"),
+            vat_registration_number: self.text(at, "vat_registration_number"),
+        }
+    }
+
+    fn line(&mut self, at: At<'_>) -> Line {
+        Line {
+            line_type: self
+                .word(at, "line_type", false, LineType::from_word, LineType::ALL.iter().map(|t| t.word()))
+                .unwrap_or(LineType::Sale),
+            description: self.required_text(at, "description", 1000),
+            item_id: self.text(at, "item_id"),
+            gtin: self.gtin(at),
+            quantity: self.decimal(at, "quantity", true).unwrap_or_default(),
+            unit: self.text(at, "unit_of_measure_code"),
+            unit_price: self.money(at, "regular_sales_unit_price", Sign::Positive),
+            amount: self.required_money(at, "extended_amount", Sign::Positive),
+            price_modifiers: self.list(at, "price_modifiers", |r, at| r.modifier(at, true)),
+            modifiers: self.list(at, "modifiers", |r, at| r.modifier(at, false)),
+            taxes: self.list(at, "taxes", Self::tax),
+            note: self.text(at, "note"),
+            deposit: self.bool(at, "deposit"),
+            age_restricted: at.map.get("age_restricted").and_then(Value::as_i64),
+            gift: self.bool(at, "gift"),
+        }
+    }
+
+    fn modifier(&mut self, at: At<'_>, price: bool) -> Modifier {
+        Modifier {
+            method: self.text(at, "method_code"),
+            description: if price { self.text(at, "description") } else { self.required_text(at, "description", 1000) },
+            amount: if price { Some(self.required_money(at, "amount", Sign::Either)) } else { self.money(at, "amount", Sign::Either) },
+        }
+    }
+
+    fn tax(&mut self, at: At<'_>) -> Tax {
+        const TYPES: &[&str] = &["Sales", "VAT", "GST", "PST", "HST", "Excise", "UseTax"];
+        Tax {
+            tax_type: self
+                .word(at, "tax_type", true, |w| TYPES.iter().find(|t| **t == w).copied(), TYPES.iter().copied())
+                .unwrap_or_default()
+                .to_owned(),
+            percent: self.decimal(at, "percent", false),
+            taxable: self.money(at, "taxable_amount", Sign::Positive),
+            amount: self.required_money(at, "amount", Sign::Positive),
+        }
+    }
+
+    fn charge(&mut self, at: At<'_>) -> Charge {
+        Charge { description: self.required_text(at, "description", 1000), amount: self.required_money(at, "amount", Sign::Positive) }
+    }
+
+    fn tender(&mut self, at: At<'_>) -> Tender {
+        Tender {
+            tender_type: self.required_text(at, "tender_type", 100),
+            amount: self.required_money(at, "amount", Sign::Positive),
+            amount_tendered: self.money(at, "amount_tendered", Sign::Positive),
+            change: self.money(at, "change", Sign::Positive),
+            tip: self.money(at, "tip_amount", Sign::Positive),
+            balance: self.money(at, "balance_amount", Sign::Positive),
+            card: self.object(at, "card", Self::card),
+        }
+    }
+
+    fn card(&mut self, at: At<'_>) -> Card {
+        let last4 = self.text(at, "last4");
+        if !last4.is_empty() && (last4.len() != 4 || !last4.bytes().all(|b| b.is_ascii_digit())) {
+            // The value is not repeated: it may be a card number.
+            self.faults.push(Fault::new(format!("{}/last4", at.pointer), "last4", "`last4` must be exactly four digits"));
+        }
+        const EMV: &[&str] = &[
+            "application_id",
+            "application_name",
+            "verification",
+            "tvr",
+            "tsi",
+            "cryptogram",
+            "cryptogram_type",
+            "account_type",
+            "terminal_id",
+            "entry",
+        ];
+        let emv = self.object(at, "emv", |r, at| {
+            EMV.iter().map(|name| ((*name).to_owned(), r.text(at, name))).filter(|(_, v)| !v.is_empty()).collect::<Vec<_>>()
+        });
+        Card {
+            brand: self.text(at, "brand"),
+            last4,
+            auth_code: self.text(at, "auth_code"),
+            entry: self.text(at, "entry"),
+            emv: emv.unwrap_or_default(),
+        }
+    }
+
+    fn totals(&mut self, at: At<'_>) -> Totals {
+        let Some(Value::Object(map)) = at.map.get("totals") else {
+            self.missing_or_type(at, "totals", "an object with `grand_amount`");
+            return Totals::default();
+        };
+        let at = At { map, pointer: "/totals" };
+        Totals {
+            gross: self.money(at, "gross_amount", Sign::Positive),
+            discount: self.money(at, "discount_amount", Sign::Positive),
+            net: self.money(at, "net_amount", Sign::Positive),
+            tax: self.money(at, "tax_amount", Sign::Positive),
+            tip: self.money(at, "tip_amount", Sign::Positive),
+            service: self.money(at, "service_amount", Sign::Positive),
+            rounding: self.money(at, "rounding_amount", Sign::Either),
+            grand: self.required_money(at, "grand_amount", Sign::Either),
+        }
+    }
+
+    fn customer(&mut self, at: At<'_>) -> Customer {
+        self.object(at, "customer", |r, at| Customer {
+            id: r.text(at, "id"),
+            name: r.text(at, "name"),
+            email: r.text(at, "email"),
+            phone: r.text(at, "phone"),
+            language: r.text(at, "language"),
+            preferred_channel: r.word(at, "preferred_channel", false, Choice::from_word, Choice::WORDS.iter().copied()),
+            marketing_consent: r.optional_bool(at, "marketing_consent"),
+        })
+        .unwrap_or_default()
+    }
+
+    fn loyalty(&mut self, at: At<'_>) -> Loyalty {
+        let mut points = |whole: &str, exact: &str| {
+            let name = if at.map.contains_key(exact) { exact } else { whole };
+            match at.map.get(name) {
+                Some(Value::Number(n)) if n.is_i64() => n.to_string(),
+                Some(Value::String(s)) if is_decimal(s) => s.clone(),
+                None => String::new(),
+                Some(other) => {
+                    let fault =
+                        Fault::new(format!("{}/{name}", at.pointer), "points", format!("`{name}` must be whole points or decimal text"));
+                    self.faults.push(fault.given(other));
+                    String::new()
+                }
+            }
+        };
+        let (earned, balance) = (points("points_awarded", "earned"), points("points_balance", "balance"));
+        Loyalty {
+            program: self.text(at, "program"),
+            id_masked: self.text(at, "id_masked"),
+            earned,
+            balance,
+            tier: self.text(at, "tier"),
+            next_reward: self.text(at, "next_reward"),
+            text: self.text(at, "text"),
+        }
+    }
+
+    fn related(&mut self, at: At<'_>) -> Related {
+        Related { transaction_id: self.text(at, "transaction_id"), receipt_number: self.text(at, "receipt_number") }
+    }
+
+    fn fiscal(&mut self, at: At<'_>) -> Fiscal {
+        let plain = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+        let fields = match at.map.get("fields") {
+            Some(Value::Object(fields)) => fields.iter().map(|(k, v)| (k.clone(), plain(v))).collect(),
+            _ => Vec::new(),
+        };
+        Fiscal { scheme: self.required_text(at, "scheme", 100), qr: self.text(at, "qr"), lines: self.texts(at, "lines"), fields }
+    }
+
+    /// Net is the sum of the lines, grand is net and what comes on top. Only for sums that are there.
+    fn sums(&mut self, sale: &Sale) {
+        let lines = sale.lines.iter().fold(0i64, |sum, line| match line.line_type {
+            LineType::Sale => sum.saturating_add(line.amount),
+            LineType::Return => sum.saturating_sub(line.amount),
+            LineType::Void => sum,
+        });
+        let totals = &sale.totals;
+        // An exchange that pays money back may write its net without a sign, as amounts have none.
+        let net = match totals.net {
+            Some(net) if net == lines || (net == -lines && sale.transaction_type == TransactionType::Exchange) => lines,
+            Some(net) => {
+                let say = format!("the lines add up to {}, `net_amount` says {}", sale.money(lines).decimal(), sale.money(net).decimal());
+                self.faults.push(
+                    Fault::new("/totals/net_amount", "sum_mismatch", say)
+                        .given(sale.money(net).decimal())
+                        .allowed(sale.money(lines).decimal()),
+                );
+                net
+            }
+            None => lines,
+        };
+        let sum = |amounts: &mut dyn Iterator<Item = i64>| amounts.fold(0i64, i64::saturating_add);
+        let tax = totals.tax.unwrap_or_else(|| sum(&mut sale.taxes.iter().map(|t| t.amount)));
+        let tip = totals.tip.unwrap_or_else(|| sum(&mut sale.tenders.iter().filter_map(|t| t.tip)));
+        let service = totals.service.unwrap_or_else(|| sum(&mut sale.service_charges.iter().map(|c| c.amount)));
+        let on_top = if sale.tax_included { 0 } else { tax };
+        let grand = [on_top, service, tip, totals.rounding.unwrap_or(0)].iter().fold(net, |a, b| a.saturating_add(*b));
+        if grand != totals.grand {
+            let (is, should) = (sale.money(totals.grand).decimal(), sale.money(grand).decimal());
+            let say = format!("net, tax, service, tip and rounding add up to {should}, `grand_amount` says {is}");
+            self.faults.push(Fault::new("/totals/grand_amount", "sum_mismatch", say).given(is).allowed(should));
+        }
+        if totals.grand < 0 && sale.transaction_type != TransactionType::Exchange {
+            self.faults.push(Fault::new("/totals/grand_amount", "negative", "only an exchange may pay money back in `grand_amount`"));
+        }
+    }
+
+    // ---- members by type ----
+
+    fn missing_or_type(&mut self, at: At<'_>, name: &str, wanted: &str) {
+        let pointer = format!("{}/{name}", at.pointer);
+        self.faults.push(match at.map.get(name) {
+            None => Fault::new(pointer, "missing", format!("`{name}` is missing")).allowed(wanted),
+            Some(other) => Fault::new(pointer, "type", format!("`{name}` must be {wanted}")).given(other),
+        });
+    }
+
+    fn required_text(&mut self, at: At<'_>, name: &str, max: usize) -> String {
+        match at.map.get(name) {
+            Some(Value::String(s)) if !s.trim().is_empty() && s.chars().count() <= max => s.clone(),
+            Some(Value::String(s)) => {
+                let fault = Fault::new(format!("{}/{name}", at.pointer), "length", format!("`{name}` must have 1 to {max} characters"));
+                self.faults.push(fault.given(s));
+                String::new()
+            }
+            _ => {
+                self.missing_or_type(at, name, "text");
+                String::new()
+            }
+        }
+    }
+
+    fn text(&mut self, at: At<'_>, name: &str) -> String {
+        match at.map.get(name) {
+            Some(Value::String(s)) => s.clone(),
+            None | Some(Value::Null) => String::new(),
+            Some(_) => {
+                self.missing_or_type(at, name, "text");
+                String::new()
+            }
+        }
+    }
+
+    fn texts(&mut self, at: At<'_>, name: &str) -> Vec<String> {
+        match at.map.get(name) {
+            None => Vec::new(),
+            Some(Value::Array(all)) if all.iter().all(Value::is_string) => {
+                all.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+            }
+            Some(_) => {
+                self.missing_or_type(at, name, "a list of texts");
+                Vec::new()
+            }
+        }
+    }
+
+    fn gtin(&mut self, at: At<'_>) -> String {
+        let gtin = self.text(at, "gtin");
+        if !gtin.is_empty() && !((8..=14).contains(&gtin.len()) && gtin.bytes().all(|b| b.is_ascii_digit())) {
+            self.faults.push(Fault::new(format!("{}/gtin", at.pointer), "gtin", "`gtin` must be 8 to 14 digits").given(&gtin));
+        }
+        gtin
+    }
+
+    fn date(&mut self, at: At<'_>, name: &str) -> Option<String> {
+        let text = Some(self.text(at, name)).filter(|t| !t.is_empty())?;
+        if text.parse::<jiff::civil::Date>().is_err() || text.len() != 10 {
+            self.faults.push(Fault::new(format!("{}/{name}", at.pointer), "date", format!("`{name}` must be YYYY-MM-DD")).given(&text));
+        }
+        Some(text)
+    }
+
+    fn word<T>(
+        &mut self,
+        at: At<'_>,
+        name: &str,
+        required: bool,
+        read: impl Fn(&str) -> Option<T>,
+        words: impl Iterator<Item = &'static str>,
+    ) -> Option<T> {
+        let given = match at.map.get(name) {
+            Some(Value::String(s)) => s,
+            None if !required => return None,
+            _ => {
+                self.missing_or_type(at, name, &words.collect::<Vec<_>>().join(", "));
+                return None;
+            }
+        };
+        let word = read(given);
+        if word.is_none() {
+            let fault = Fault::new(format!("{}/{name}", at.pointer), "unknown_word", format!("`{name}` is none of the known words"));
+            self.faults.push(fault.given(given).allowed(words.collect::<Vec<_>>().join(", ")));
+        }
+        word
+    }
+
+    fn optional_bool(&mut self, at: At<'_>, name: &str) -> Option<bool> {
+        match at.map.get(name) {
+            Some(Value::Bool(b)) => Some(*b),
+            None => None,
+            Some(_) => {
+                self.missing_or_type(at, name, "true or false");
+                None
+            }
+        }
+    }
+
+    fn bool(&mut self, at: At<'_>, name: &str) -> bool {
+        self.optional_bool(at, name).unwrap_or(false)
+    }
+
+    fn required_bool(&mut self, at: At<'_>, name: &str) -> bool {
+        if !at.map.contains_key(name) {
+            self.missing_or_type(at, name, "true or false");
+        }
+        self.bool(at, name)
+    }
+
+    fn decimal(&mut self, at: At<'_>, name: &str, required: bool) -> Option<String> {
+        match at.map.get(name) {
+            Some(Value::String(s)) if is_decimal(s) => Some(s.clone()),
+            None if !required => None,
+            Some(given) => {
+                let fault = Fault::new(format!("{}/{name}", at.pointer), "decimal", format!("`{name}` must be a decimal in quotes"));
+                self.faults.push(fault.given(given).allowed("\"1.412\""));
+                None
+            }
+            None => {
+                self.missing_or_type(at, name, "a decimal in quotes, such as \"1\"");
+                None
+            }
+        }
+    }
+
+    fn required_money(&mut self, at: At<'_>, name: &str, sign: Sign) -> i64 {
+        if !at.map.contains_key(name) {
+            self.missing_or_type(at, name, "an amount: 1299 or \"12.99\"");
+        }
+        self.money(at, name, sign).unwrap_or(0)
+    }
+
+    /// An integer is minor units, text is decimal major units; a JSON fraction or exponent is refused.
+    fn money(&mut self, at: At<'_>, name: &str, sign: Sign) -> Option<i64> {
+        let given = at.map.get(name)?;
+        let currency = self.currency.unwrap_or(Currency::FOUR_DIGITS);
+        let (code, say) = match given {
+            Value::Number(n) => match n.as_i64() {
+                Some(minor) if minor.unsigned_abs() > 9_999_999_999_999_999 => ("money", "is too large"),
+                Some(minor) if minor < 0 && sign == Sign::Positive => ("negative", "must not be negative"),
+                Some(minor) => return Some(minor),
+                None if n.is_f64() => ("money_fraction", "must be whole minor units, or decimal text in quotes"),
+                None => ("money", "is too large"),
+            },
+            Value::String(text) => match money::parse_decimal(text, currency) {
+                Ok(minor) if minor < 0 && sign == Sign::Positive => ("negative", "must not be negative"),
+                Ok(minor) => return Some(minor),
+                Err(NotMoney::Form) => ("money", "must be an amount: 1299 or \"12.99\""),
+                Err(NotMoney::TooManyDigits) => ("money_digits", "has more digits than its currency"),
+                Err(NotMoney::TooLarge) => ("money", "is too large"),
+            },
+            _ => ("type", "must be an amount: 1299 or \"12.99\""),
+        };
+        self.faults.push(Fault::new(format!("{}/{name}", at.pointer), code, format!("`{name}` {say}")).given(given));
+        None
+    }
+
+    fn object<T>(&mut self, at: At<'_>, name: &str, read: impl FnOnce(&mut Self, At<'_>) -> T) -> Option<T> {
+        match at.map.get(name) {
+            None => None,
+            Some(Value::Object(map)) => {
+                let pointer = format!("{}/{name}", at.pointer);
+                Some(read(self, At { map, pointer: &pointer }))
+            }
+            Some(_) => {
+                self.missing_or_type(at, name, "an object");
+                None
+            }
+        }
+    }
+
+    fn list<T>(&mut self, at: At<'_>, name: &str, read: impl Fn(&mut Self, At<'_>) -> T) -> Vec<T> {
+        let items = match at.map.get(name) {
+            None => return Vec::new(),
+            Some(Value::Array(items)) => items,
+            Some(_) => {
+                self.missing_or_type(at, name, "a list");
+                return Vec::new();
+            }
+        };
+        let mut out = Vec::with_capacity(items.len());
+        for (i, item) in items.iter().enumerate() {
+            let pointer = format!("{}/{name}/{i}", at.pointer);
+            match item {
+                Value::Object(map) => out.push(read(self, At { map, pointer: &pointer })),
+                other => self.faults.push(Fault::new(pointer, "type", "must be an object").given(other)),
+            }
+        }
+        out
+    }
+
+    fn required_array<T>(&mut self, at: At<'_>, name: &str, read: impl Fn(&mut Self, At<'_>) -> T) -> Vec<T> {
+        if !at.map.contains_key(name) {
+            self.missing_or_type(at, name, "a list");
+        }
+        self.list(at, name, read)
+    }
+
+    fn required_list<T>(&mut self, at: At<'_>, name: &str, max: usize, read: impl Fn(&mut Self, At<'_>) -> T) -> Vec<T> {
+        let count = at.map.get(name).and_then(Value::as_array).map(Vec::len);
+        if count.is_some_and(|n| n == 0 || n > max) {
+            self.faults.push(Fault::new(format!("{}/{name}", at.pointer), "length", format!("`{name}` must have 1 to {max} entries")));
+            return Vec::new();
+        }
+        self.required_array(at, name, read)
+    }
+}
+
+/// Whether an amount may be below zero.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Positive,
+    Either,
+}
+
+/// `^[0-9]{1,9}(\.[0-9]{1,6})?$`
+fn is_decimal(text: &str) -> bool {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |s: &str, max: usize| (1..=max).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit());
+    digits(whole, 9) && digits(fraction, 6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn sample(name: &str) -> Value {
+        let path = format!("{}/tests/fixtures/lan/{name}", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_samples_of_the_trade_are_read() {
+        for name in [
+            "sale.json",
+            "return.json",
+            "sale.exchange-gift.json",
+            "sale.fiscal-de.json",
+            "sale.grocery-snap.json",
+            "sale.tabs-and-controls-odd.json",
+            "sale.arts-poslog.expected.json",
+        ] {
+            assert_eq!(Sale::parse(&sample(name)).map(|_| ()), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_sale_is_read_whole() {
+        let sale = Sale::parse(&sample("sale.json")).unwrap();
+        assert_eq!((sale.lines.len(), sale.totals.grand, sale.currency.code()), (4, 2279, "EUR"));
+        assert_eq!(sale.lines[0].quantity, "1.412");
+        assert_eq!(sale.lines[2].price_modifiers[0].amount, Some(-160));
+        assert_eq!(sale.customer.email, "anna@corner-market.example");
+        assert_eq!(sale.loyalty.as_ref().unwrap().earned, "28");
+        assert!(sale.fiscal.as_ref().unwrap().qr.starts_with("V0;"));
+        assert_eq!(sale.money(sale.totals.grand).to_string(), "22.79 EUR");
+    }
+
+    /// One change to a good sale, and the pointers and codes that must come of it.
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Value), expected: &[(&str, &str)]) {
+        let mut sale = sample("sale.json");
+        change(&mut sale);
+        let faults = Sale::parse(&sale).err().unwrap_or_default();
+        let got: Vec<(&str, &str)> = faults.iter().map(|f| (f.pointer.as_str(), f.code)).collect();
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn each_fault_has_its_place_and_code() {
+        check(|s| s["schema"] = json!("tillpost.sale/9"), &[("/schema", "schema")]);
+        check(|s| s["totals"]["grand_amount"] = json!(22.79), &[("/totals/grand_amount", "money_fraction")]);
+        check(|s| s["totals"]["grand_amount"] = json!("22.79"), &[]);
+        check(|s| s["totals"]["grand_amount"] = json!("22.790"), &[("/totals/grand_amount", "money_digits")]);
+        check(|s| s["totals"]["grand_amount"] = json!(2280), &[("/totals/grand_amount", "sum_mismatch")]);
+        check(
+            |s| s["totals"]["net_amount"] = json!(2278),
+            &[("/totals/net_amount", "sum_mismatch"), ("/totals/grand_amount", "sum_mismatch")],
+        );
+        check(|s| s["line_items"][1]["extended_amount"] = json!(-389), &[("/line_items/1/extended_amount", "negative")]);
+        check(|s| s["line_items"] = json!([]), &[("/line_items", "length")]);
+        check(|s| s["line_items"][0]["quantity"] = json!(1), &[("/line_items/0/quantity", "decimal")]);
+        check(|s| s["tenders"][0]["card"] = json!({"last4": "4111111111111111"}), &[("/tenders/0/card/last4", "last4")]);
+        check(|s| s["customer"]["preferred_channel"] = json!("telex"), &[("/customer/preferred_channel", "unknown_word")]);
+        check(|s| s["business_day_date"] = json!("2026-02-30"), &[("/business_day_date", "date")]);
+        check(|s| s["unheard_of"] = json!({"kept": true}), &[]);
+        check(|s| *s = json!([1, 2]), &[("", "type")]);
+    }
+
+    #[test]
+    fn ten_faults_are_ten_entries() {
+        let bad = json!({"schema": SCHEMA, "transaction_type": "sell", "transaction_id": "t", "receipt_date_time": "yesterday", "currency_code": "usd!",
+            "tax_included": "yes", "business_unit": {}, "receipt_number": "", "line_items": [{"quantity": "a lot", "extended_amount": 1.5}],
+            "tenders": [{"amount": -5}], "totals": {"net_amount": "1,200"}});
+        let faults = Sale::parse(&bad).unwrap_err();
+        assert!(faults.len() >= 10, "{faults:#?}");
+    }
+
+    #[test]
+    fn a_refused_card_number_is_not_repeated() {
+        let mut sale = sample("sale.json");
+        sale["tenders"][0]["card"] = json!({"last4": "4111111111111111"});
+        assert!(!format!("{:?}", Sale::parse(&sale).unwrap_err()).contains("4111"));
+    }
+
+    #[test]
+    fn currencies_without_and_with_three_digits() {
+        let small = |currency: &str, amount: Value| {
+            Sale::parse(&json!({"schema": SCHEMA, "transaction_type": "sale", "transaction_id": "t", "receipt_number": "1",
+                "receipt_date_time": "2026-10-03T18:07:44+09:00", "business_unit": {"unit_id": "1"}, "currency_code": currency, "tax_included": true,
+                "line_items": [{"description": "Tea", "quantity": "1", "extended_amount": amount}], "tenders": [], "totals": {"grand_amount": amount}}))
+        };
+        assert_eq!(small("JPY", json!("1080")).unwrap().totals.grand, 1080);
+        assert_eq!(small("JPY", json!("1080.0")).unwrap_err()[0].code, "money_digits");
+        assert_eq!(small("KWD", json!("1.234")).unwrap().totals.grand, 1234);
+    }
+}

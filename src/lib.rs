@@ -1,0 +1,4 @@
+//! Tillpost, the receipt outbox for shops.
+
+pub mod config;
+pub mod domain;
