@@ -14,5 +14,6 @@ pub mod message;
 pub mod money;
 pub mod outcome;
 pub mod sale;
+pub mod shop;
 pub mod text;
 pub mod time;
