@@ -118,6 +118,11 @@ impl Snapshot<'_> {
         Body::unpack(coding, data).ok_or_else(|| StoreError::Sql(format!("body {id} cannot be read")))
     }
 
+    /// The body of a raw event.
+    pub fn raw_event_body(&self, seq: i64) -> Result<i64> {
+        Ok(self.sql("SELECT body FROM raw_event WHERE seq = ?1")?.query_row([seq], |row| row.get(0))?)
+    }
+
     /// What was taken under the key before.
     pub fn recall(&self, key: &[u8; 16]) -> Result<Option<Recalled>> {
         let row = self.sql("SELECT content, answer FROM dedup WHERE key = ?1")?.query_row([key], |row| Ok(Recalled { content: row.get(0)?, answer: row.get(1)? }));

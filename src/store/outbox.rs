@@ -289,6 +289,30 @@ impl Tx<'_> {
         Ok(u32::try_from(late.len()).unwrap_or(u32::MAX))
     }
 
+    /// Moves open deadlines with a clock that was set from `old` to `new`. A deadline belongs to the old
+    /// clock when it lies within a month of it; one that is further ahead than any schedule reaches is
+    /// due now. Without `old` (at start) only the latter holds.
+    pub fn align_deadlines(&self, old: Option<UnixMs>, new: UnixMs) -> Result<()> {
+        const MONTH: i64 = 30 * 86_400_000;
+        const OPEN: &str = "state IN ('ready', 'retry')";
+        if let Some(old) = old {
+            let by = new.0 - old.0;
+            for column in ["due", "expires"] {
+                let sql = format!("UPDATE delivery SET {column} = {column} + ?1 WHERE {OPEN} AND abs({column} - ?2) <= ?3");
+                self.sql(&sql)?.execute((by, old.0, MONTH))?;
+            }
+        }
+        self.sql(&format!("UPDATE delivery SET due = ?1 WHERE {OPEN} AND due > ?1 + ?2"))?.execute((new.0, MONTH))?;
+        Ok(())
+    }
+
+    /// Notes from when on online time counts for deliveries that are due and were not tried yet.
+    pub fn begin_waiting(&self, now: UnixMs, online_ms: i64) -> Result<()> {
+        let mut update = self.sql("UPDATE delivery SET online_since = ?2 WHERE state IN ('ready', 'retry') AND due <= ?1 AND online_since IS NULL")?;
+        update.execute((now.0, online_ms))?;
+        Ok(())
+    }
+
     fn count(&self, at: UnixMs, state: State, by: i64) -> Result<()> {
         let mut upsert = self.sql("INSERT INTO rollup(hour, word, n) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET n = n + excluded.n")?;
         upsert.execute((at.0 / 3_600_000, state.word(), by))?;
@@ -310,15 +334,21 @@ impl Snapshot<'_> {
         Ok(self.sql(&sql)?.query_map(params![channel.word(), priority, now.0, limit], delivery)?.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// When the next delivery of a channel is due; `None` where none waits.
-    pub fn next_due(&self, channel: Channel) -> Result<Option<UnixMs>> {
+    /// When the next delivery of a channel becomes due after `now`; `None` where none does.
+    pub fn next_due(&self, channel: Channel, now: UnixMs) -> Result<Option<UnixMs>> {
         let mut earliest: Option<i64> = None;
         for priority in 0..=6u8 {
-            let mut select = self.sql("SELECT min(due) FROM delivery WHERE channel = ?1 AND priority = ?2 AND state IN ('ready', 'retry')")?;
-            let due: Option<i64> = select.query_row((channel.word(), priority), |row| row.get(0))?;
+            let mut select = self.sql("SELECT min(due) FROM delivery WHERE channel = ?1 AND priority = ?2 AND due > ?3 AND state IN ('ready', 'retry')")?;
+            let due: Option<i64> = select.query_row((channel.word(), priority, now.0), |row| row.get(0))?;
             earliest = [earliest, due].into_iter().flatten().min();
         }
         Ok(earliest.map(UnixMs))
+    }
+
+    /// Deliveries that wait since the online time was `online_ms` or less, and whose chain goes on.
+    pub fn waiting_since(&self, online_ms: i64, limit: u32) -> Result<Vec<Delivery>> {
+        let mut select = self.sql(&format!("SELECT {COLUMNS} WHERE state IN ('ready', 'retry') AND online_since <= ?1 AND chain <> '' ORDER BY d.id LIMIT ?2"))?;
+        Ok(select.query_map((online_ms, limit), delivery)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Deliveries that are uncertain, oldest first.

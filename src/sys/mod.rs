@@ -6,5 +6,6 @@
 pub mod clock;
 pub mod disk;
 pub mod durable;
+pub mod heavy;
 pub mod random;
 pub mod supervisor;
