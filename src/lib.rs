@@ -1,4 +1,7 @@
 //! Tillpost, the receipt outbox for shops.
 
+
 pub mod config;
 pub mod domain;
+pub mod http;
+
