@@ -97,7 +97,14 @@ fn base_urls() {
     assert_eq!(check_base_url("http://127.0.0.1:9/x", false).unwrap(), "http://127.0.0.1:9/x");
     assert!(check_base_url("http://localhost:9", false).is_ok() && check_base_url("http://[::1]:9", false).is_ok());
     assert!(check_base_url("http://api.example.com", true).is_ok());
-    for bad in ["http://api.example.com", "ftp://canary", "canary", "https://user:canary@example.com", "https://example.com/?canary", "http://localhost.example.com"] {
+    for bad in [
+        "http://api.example.com",
+        "ftp://canary",
+        "canary",
+        "https://user:canary@example.com",
+        "https://example.com/?canary",
+        "http://localhost.example.com",
+    ] {
         let why = check_base_url(bad, false).unwrap_err();
         assert!(!why.contains("canary"), "{why}");
     }

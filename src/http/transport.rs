@@ -103,7 +103,9 @@ fn of_io(kind: ErrorKind) -> Transport {
     match kind {
         ErrorKind::ConnectionRefused => Transport::Refused,
         ErrorKind::TimedOut => Transport::ConnectTimeout,
-        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown | ErrorKind::AddrNotAvailable => Transport::NoRoute,
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown | ErrorKind::AddrNotAvailable => {
+            Transport::NoRoute
+        }
         _ => Transport::ResetBeforeBody,
     }
 }
@@ -137,7 +139,8 @@ mod tests {
         assert_eq!(io(ErrorKind::NetworkUnreachable), Transport::NoRoute);
         assert_eq!(io(ErrorKind::TimedOut), Transport::ConnectTimeout);
         assert_eq!(io(ErrorKind::BrokenPipe), Transport::ResetBeforeBody);
-        let tls = |e: rustls::CertificateError| while_connecting(&io::Error::new(ErrorKind::InvalidData, rustls::Error::InvalidCertificate(e)));
+        let tls =
+            |e: rustls::CertificateError| while_connecting(&io::Error::new(ErrorKind::InvalidData, rustls::Error::InvalidCertificate(e)));
         assert_eq!(tls(rustls::CertificateError::NotValidYet), Transport::TlsClock);
         assert_eq!(tls(rustls::CertificateError::Expired), Transport::Tls);
         assert_eq!(tls(rustls::CertificateError::UnknownIssuer), Transport::Tls);

@@ -10,7 +10,7 @@ use crate::domain::text::one_line;
 use crate::http::ascii_domain;
 use crate::providers::wrong_content;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailbox, MultiPart, MultiPartKind, SinglePart};
+use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use lettre::{Address, Message};
 use std::time::{Duration, SystemTime};
 
@@ -51,8 +51,8 @@ pub fn mail(message: &Outgoing, envelope_from: &str) -> Result<Mail, Outcome> {
     let Content::Email(email) = &message.content else { return Err(wrong_content(&super::KIND)) };
     let ours = |what: &str| Outcome::new(Class::Auth, Scope::Account, format!("{what} is not a mail address"));
     let from = mailbox(&email.from).ok_or_else(|| ours("from of the channel email"))?;
-    let to = address(&message.to)
-        .ok_or_else(|| Outcome::new(Class::Permanent, Scope::Recipient, "the address cannot be used in a mail"))?;
+    let to =
+        address(&message.to).ok_or_else(|| Outcome::new(Class::Permanent, Scope::Recipient, "the address cannot be used in a mail"))?;
     let envelope_from = match envelope_from {
         "" => from.email.to_string(),
         pattern => address(&pattern.replace("{id}", message.step.as_str())).ok_or_else(|| ours("envelope_from"))?.to_string(),
@@ -65,12 +65,8 @@ pub fn mail(message: &Outgoing, envelope_from: &str) -> Result<Mail, Outcome> {
 fn bytes(message: &Outgoing, email: &Email, from: Mailbox, to: Address) -> Result<Vec<u8>, &'static str> {
     let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(message.composed_at.0).unwrap_or(0));
     let id = format!("<{}@{}>", message.message_id, from.email.domain());
-    let mut builder = Message::builder()
-        .from(from)
-        .to(Mailbox::new(None, to))
-        .subject(one_line(&email.subject, 300))
-        .date(date)
-        .message_id(Some(id));
+    let mut builder =
+        Message::builder().from(from).to(Mailbox::new(None, to)).subject(one_line(&email.subject, 300)).date(date).message_id(Some(id));
     if !email.reply_to.is_empty() {
         builder = builder.reply_to(mailbox(&email.reply_to).ok_or("reply_to of the channel email is not a mail address")?);
     }

@@ -142,7 +142,11 @@ impl Smtp {
             "" if port == Some(587) => Tls::StartTls,
             "" => Tls::Implicit,
             "none" if settings.allow_insecure || http::is_loopback(&host) => Tls::None,
-            "none" => return Err("tls = \"none\" is for this machine only; use \"implicit\" or \"starttls\", or set allow_insecure = true".to_owned()),
+            "none" => {
+                return Err(
+                    "tls = \"none\" is for this machine only; use \"implicit\" or \"starttls\", or set allow_insecure = true".to_owned()
+                );
+            }
             _ => return Err("tls must be implicit, starttls or none".to_owned()),
         };
         let port = port.unwrap_or(match tls {
