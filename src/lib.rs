@@ -1,5 +1,6 @@
 //! Tillpost, the receipt outbox for shops.
 
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod http;

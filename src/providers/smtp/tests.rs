@@ -250,3 +250,62 @@ fn settings_are_checked_with_a_sentence() {
     let insecure = checked::Provider { allow_insecure: true, ..account("smtp", "host = \"m\"\ntls = \"none\"") };
     assert_eq!(Smtp::new(&insecure).unwrap().server.port, 25);
 }
+
+/// Takes every mail as fast as it can, commands in one write or not.
+async fn sink(listener: TcpListener) {
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(async move {
+            let _ = stream.set_nodelay(true);
+            let mut stream = BufReader::new(stream);
+            let (mut line, mut in_data, mut out) = (Vec::new(), false, b"220 sink\r\n".to_vec());
+            loop {
+                if stream.buffer().is_empty() && !out.is_empty() {
+                    stream.get_mut().write_all(&out).await?;
+                    out.clear();
+                }
+                line.clear();
+                if stream.read_until(b'\n', &mut line).await? == 0 {
+                    return std::io::Result::Ok(());
+                }
+                match (in_data, line.get(..4).unwrap_or(&line)) {
+                    (true, _) if line == b".\r\n" => in_data = false,
+                    (true, _) => continue,
+                    (false, b"EHLO") => {
+                        out.extend_from_slice(b"250-sink\r\n250 PIPELINING\r\n");
+                        continue;
+                    }
+                    (false, b"DATA") => {
+                        in_data = true;
+                        out.extend_from_slice(b"354 go\r\n");
+                        continue;
+                    }
+                    _ => {}
+                }
+                out.extend_from_slice(b"250 ok\r\n");
+            }
+        });
+    }
+}
+
+/// Not a test but a figure: `cargo test --lib mails_a_second -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn mails_a_second() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let smtp = Arc::new(plain(listener.local_addr().unwrap().port()));
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(sink(listener));
+    let start = Instant::now();
+    let mut lanes = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let smtp = smtp.clone();
+        lanes.spawn(async move {
+            for _ in 0..500 {
+                assert_eq!(smtp.send(&email("kim@example.org"), Duration::from_secs(10)).await.class, Class::Accepted);
+            }
+        });
+    }
+    lanes.join_all().await;
+    println!("{:.0} mails a second over 20 connections", 10_000.0 / start.elapsed().as_secs_f64());
+}
