@@ -123,6 +123,11 @@ impl StepId {
         StepId(format!("tp_{}.{}{}", intent.short(), digit(step), digit(provider)))
     }
 
+    /// As it was stored, or as a tool was given it; it is not checked.
+    pub fn given(text: impl Into<String>) -> Self {
+        StepId(text.into())
+    }
+
     /// The parts of an id as a person or a provider gives it: hexadecimal start of the intent and step ordinal.
     pub fn parse(text: &str) -> Option<(String, u32)> {
         let (intent, ordinals) = text.strip_prefix("tp_")?.split_once('.')?;

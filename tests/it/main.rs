@@ -1,1 +1,6 @@
+//! The integration tests: one program, so that it links once.
 
+#[cfg(test)]
+mod smtp;
+
+fn main() {}
