@@ -2,6 +2,7 @@
 
 use crate::config::Secret;
 use crate::domain::channel::Channel;
+use crate::domain::ids::{hash16, hex};
 use crate::domain::shop::{Brand, Shop};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +36,15 @@ pub struct Config {
     pub retention: Retention,
     /// No config file was found: sales are kept and nothing is sent.
     pub safe_mode: bool,
+}
+
+impl Config {
+    /// A short name for exactly these settings; secrets do not go into it.
+    pub fn version(&self) -> String {
+        let mut hash = hex(&hash16(format!("{self:?}").as_bytes()));
+        hash.truncate(12);
+        hash
+    }
 }
 
 /// The box.

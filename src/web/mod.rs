@@ -17,7 +17,7 @@ pub mod stream;
 use crate::compose::Composer;
 use crate::config::Config;
 use crate::dispatch::run::Handle;
-use crate::observe::metrics::Counters;
+pub use crate::observe::metrics::Counters;
 use crate::store::{Options, Readers, Writer};
 use crate::sys::clock::{Clock, Now};
 use crate::sys::heavy::Heavy;
