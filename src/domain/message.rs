@@ -1,6 +1,7 @@
 //! Messages: "this document must reach this audience once".
 
 use crate::domain::channel::words;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 const MIN: u64 = 60;
@@ -46,6 +47,15 @@ words! {
         /// Another system.
         System = "system",
     }
+}
+
+/// A further step of a message's chain, as the message keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainStep {
+    /// Word of the channel.
+    pub channel: String,
+    /// Normalised address.
+    pub address: String,
 }
 
 /// What happens to an attempt of which nobody can know whether it arrived, when neither a key nor a

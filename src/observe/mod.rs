@@ -1,0 +1,8 @@
+//! Being observable: logs, metrics, and the story of one receipt in words that people read.
+//!
+//! Reads the store and never writes it. Nothing here names a person.
+
+pub mod log;
+pub mod metrics;
+pub mod timeline;
+pub mod words;

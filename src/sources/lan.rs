@@ -1,0 +1,95 @@
+//! The LAN source: tills and scripts that post the canonical sale themselves, with a key.
+
+use crate::config::TypeKeys;
+use crate::config::key::{Shape, default, optional};
+use crate::domain::event::Event;
+use crate::domain::fault::Fault;
+use crate::domain::ids::hash16;
+use crate::domain::sale::Sale;
+use serde_json::Value;
+
+/// `type = "lan"`.
+pub const KEYS: TypeKeys = TypeKeys {
+    name: "lan",
+    doc: "Tills and scripts in the shop that post sales over HTTP with a token.",
+    channels: &[],
+    keys: &[
+        optional("tokens", Shape::List(&Shape::Secret), "Keys that are accepted at /v1/sales and /v1/events, the current and the previous one."),
+        default("receipts", Shape::Word(&["always", "registered", "on_request", "never"]), "\"always\"", "When customers get a receipt by themselves."),
+        default("test", Shape::Bool, "false", "Its messages reach the test inbox only."),
+    ],
+    example: "tokens = [\"a-token-of-16-characters-or-more\"]",
+};
+
+/// Why a posted document is not taken.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// Not UTF-8 or not JSON: nothing in it can be named.
+    NotJson(Fault),
+    /// JSON, with all its faults.
+    Invalid(Vec<Fault>),
+}
+
+/// A posted document that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Read<T> {
+    /// What it says.
+    pub value: T,
+    /// Hash of its canonical form: equal JSON values have equal ones, whatever their bytes.
+    pub content: [u8; 16],
+}
+
+/// Reads a posted sale.
+pub fn sale(bytes: &[u8]) -> Result<Read<Sale>, Refusal> {
+    let json = json(bytes)?;
+    let sale = Sale::parse(&json).map_err(Refusal::Invalid)?;
+    Ok(Read { value: sale, content: content(&json) })
+}
+
+/// Reads a posted event.
+pub fn event(bytes: &[u8]) -> Result<Read<Event>, Refusal> {
+    let json = json(bytes)?;
+    let event = Event::parse(&json).map_err(Refusal::Invalid)?;
+    Ok(Read { value: event, content: content(&json) })
+}
+
+/// Reads JSON; a refusal names the place but repeats nothing of what was sent.
+pub fn json(bytes: &[u8]) -> Result<Value, Refusal> {
+    let not = |code, message: String| Refusal::NotJson(Fault::new("", code, message));
+    let text = std::str::from_utf8(bytes).map_err(|e| not("not_utf8", format!("the body is not UTF-8: byte {}", e.valid_up_to())))?;
+    serde_json::from_str(text).map_err(|e| {
+        let why = match e.classify() {
+            serde_json::error::Category::Eof => "it ends too early",
+            _ => "it cannot be read",
+        };
+        not("not_json", format!("the body is not JSON: {why} (line {}, column {})", e.line(), e.column()))
+    })
+}
+
+/// Hash of the canonical form: members sorted by name, no blanks.
+pub fn content(json: &Value) -> [u8; 16] {
+    hash16(json.to_string().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_have_equal_content() {
+        let hash = |text: &str| content(&json(text.as_bytes()).unwrap());
+        assert_eq!(hash(r#"{"a": 1, "b": [2, 3]}"#), hash("{\"b\":[2,3],\n\"a\":1}"));
+        assert_ne!(hash(r#"{"a": 1}"#), hash(r#"{"a": "1"}"#));
+    }
+
+    #[test]
+    fn what_is_no_json_is_said_without_repeating_it() {
+        for (bytes, code) in [(&b"\xff\xfe"[..], "not_utf8"), (b"", "not_json"), (b"{\"secret", "not_json"), (b"{\"a\":\"\\ud83d\"}", "not_json")] {
+            match json(bytes) {
+                Err(Refusal::NotJson(fault)) => assert!(fault.code == code && !fault.message.contains("secret"), "{fault:?}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(json("[".repeat(100_000).as_bytes()).is_err());
+    }
+}

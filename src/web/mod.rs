@@ -1,0 +1,100 @@
+//! The LAN side: the API for tills and scripts, the pages for people.
+//!
+//! Every answer that says "stored" leaves after the commit. Handlers read requests, ask the pipeline or a
+//! reader, and say it; they decide nothing about messages. A key travels as `Authorization: Bearer`; pages
+//! are for loopback only until there are roles.
+
+pub mod answer;
+pub mod auth;
+pub mod health;
+pub mod outbox;
+pub mod pages;
+pub mod receipts;
+pub mod sales;
+pub mod serve;
+pub mod stream;
+
+use crate::compose::Composer;
+use crate::config::Config;
+use crate::dispatch::run::Handle;
+use crate::observe::metrics::Counters;
+use crate::store::{Options, Readers, Writer};
+use crate::sys::clock::{Clock, Now};
+use crate::sys::heavy::Heavy;
+use crate::sys::random::Random;
+use crate::sys::supervisor::Supervisor;
+use axum::Router;
+use axum::routing::{get, post};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// What every handler works with.
+pub struct Web {
+    /// Settings.
+    pub config: Arc<Config>,
+    /// Templates of receipts.
+    pub composer: Arc<Composer>,
+    /// Where is written.
+    pub writer: Writer,
+    /// Where is read.
+    pub readers: Readers,
+    /// Where the store lies, for figures.
+    pub store: Options,
+    /// Dispatch.
+    pub dispatch: Handle,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
+    /// The thread for heavy work.
+    pub heavy: Heavy,
+    /// Who may.
+    pub keys: auth::Keys,
+    /// Counters of this run.
+    pub counters: Counters,
+    /// Who spawns.
+    pub supervisor: Supervisor,
+    /// Nothing but sales is taken, or not even those.
+    pub no_room: AtomicBool,
+    /// When the process began.
+    pub started: Now,
+    /// The simulated till, where this is a demo.
+    pub demo: Option<Arc<dyn pages::Demo>>,
+    /// Templates of the pages.
+    pub pages: pages::Pages,
+}
+
+/// A handle on [`Web`] as handlers get it.
+pub type Shared = Arc<Web>;
+
+impl Web {
+    /// All routes.
+    pub fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route("/v1/sales", post(sales::post_sale))
+            .route("/v1/events", post(sales::post_event))
+            .route("/v1/receipts", get(receipts::list))
+            .route("/v1/receipts/{id}", get(receipts::one))
+            .route("/v1/receipts/{id}/timeline", get(receipts::timeline))
+            .route("/v1/receipts/{id}/explain", get(receipts::explain))
+            .route("/v1/receipts/{id}/resend", post(receipts::resend))
+            .route("/v1/receipts/{id}/contact", post(receipts::contact))
+            .route("/v1/outbox", get(outbox::list))
+            .route("/v1/outbox/{id}", get(outbox::show))
+            .route("/v1/outbox/{id}/{action}", post(outbox::act))
+            .route("/v1/suppressions", get(outbox::suppressions))
+            .route("/v1/events/log", get(sales::events))
+            .route("/v1/providers/{name}/resume", post(health::resume))
+            .route("/v1/status", get(health::status))
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .route("/metrics", get(health::metrics))
+            .route("/schema/sale.json", get(sales::schema))
+            .route("/stream", get(stream::stream))
+            .merge(pages::routes())
+            .fallback(answer::not_found)
+            .method_not_allowed_fallback(answer::method_not_allowed)
+            .layer(axum::middleware::from_fn_with_state(self.clone(), auth::admit))
+            .with_state(self)
+    }
+}

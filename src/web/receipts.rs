@@ -1,0 +1,283 @@
+//! Receipts over the API: found, read in each form, told as a story, sent again.
+
+use super::answer::{Answer, Problem, read_json};
+use super::auth::Who;
+use super::{Shared, Web};
+use crate::compose::Document;
+use crate::config::Config;
+use crate::domain::address::mask;
+use crate::domain::channel::{Channel, Choice};
+use crate::domain::ids::ReceiptId;
+use crate::domain::message::Audience;
+use crate::domain::money::{Currency, Money};
+use crate::domain::sale::Sale;
+use crate::domain::time::UnixMs;
+use crate::observe::timeline as story;
+use crate::pipeline::intake;
+use crate::pipeline::resend::{self as again, Ask};
+use crate::sources::lan;
+use crate::store::receipts::{Find, Receipt};
+use crate::store::{Snapshot, StoreError};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// `?q=&till=&since=&limit=&cursor=`
+#[derive(Debug, Default, Deserialize)]
+pub struct ListQuery {
+    #[serde(default)]
+    q: String,
+    till: Option<String>,
+    since: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/receipts`
+pub async fn list(State(web): State<Shared>, who: Answer<Who>, Query(query): Query<ListQuery>) -> Answer<Json<Value>> {
+    let who = who?;
+    who.reads()?;
+    let bad = |name: &str| Problem::new(StatusCode::BAD_REQUEST, "query", format!("`{name}` cannot be read"));
+    let since = query.since.map(|text| UnixMs::parse_rfc3339(&text).ok_or_else(|| bad("since"))).transpose()?;
+    let before = query.cursor.map(|text| text.parse().map_err(|_| bad("cursor"))).transpose()?;
+    let limit = query.limit.unwrap_or(50).clamp(1, 200);
+    let find = Find { text: query.q, till: query.till.filter(|t| !t.is_empty()), since, before, limit };
+    let whole = who == Who::Owner;
+    let (rows, next) = web
+        .readers
+        .read(move |read| {
+            let found = read.find_receipts(&find)?;
+            let next = (found.len() == limit as usize).then(|| found.last().map(|r| r.row.to_string())).flatten();
+            let rows = found.iter().map(|r| row(read, r, whole)).collect::<Result<Vec<_>, _>>()?;
+            Ok((rows, next))
+        })
+        .await?;
+    Ok(Json(json!({"schema": "tillpost.receipts/1", "receipts": rows, "next": next})))
+}
+
+/// A receipt as a list shows it.
+fn row(read: Snapshot<'_>, r: &Receipt, whole: bool) -> Result<Value, StoreError> {
+    let contact = if r.email.is_empty() { &r.phone } else { &r.email };
+    let contact = if whole || contact.is_empty() { contact.clone() } else { mask(contact) };
+    Ok(json!({
+        "receipt_id": r.receipt_id.to_string(),
+        "transaction_id": r.transaction_id,
+        "transaction_type": r.transaction_type,
+        "receipt_number": r.receipt_number,
+        "at": r.sold_at.rfc3339(),
+        "till": if r.workstation_id.is_empty() { &r.till } else { &r.workstation_id },
+        "source": r.source,
+        "business_key": r.transaction_id,
+        "native_ids": [],
+        "total": decimal(r.total, &r.currency),
+        "currency": r.currency,
+        "state": state(read, r)?,
+        "contact": contact,
+    }))
+}
+
+/// The state of a receipt: that of its last customer delivery, or why there is none.
+pub fn state(read: Snapshot<'_>, r: &Receipt) -> Result<String, StoreError> {
+    let deliveries = read.deliveries_of(r.row)?;
+    let last = deliveries.iter().rev().find(|d| d.audience == Audience::Customer);
+    Ok(match last {
+        Some(d) => d.state.word().to_owned(),
+        None if r.no_message.is_empty() => "no_contact".to_owned(),
+        None => r.no_message.clone(),
+    })
+}
+
+/// Decimal text in major units.
+pub fn decimal(minor: i64, currency: &str) -> String {
+    Money { minor, currency: Currency::parse(currency).unwrap_or(Currency::FOUR_DIGITS) }.decimal()
+}
+
+/// `GET /v1/receipts/{id}` with `.json` (default), `.html` or `.txt`.
+pub async fn one(State(web): State<Shared>, who: Answer<Who>, Path(id): Path<String>) -> Answer<Response> {
+    let who = who?;
+    who.reads()?;
+    let (id, form) = id.rsplit_once('.').unwrap_or((&id, "json"));
+    let (receipt, document) = load(&web, id).await?;
+    render(&web, &receipt, &document, form, who == Who::Owner)
+}
+
+/// A receipt and its document.
+pub async fn load(web: &Web, id: &str) -> Answer<(Receipt, Vec<u8>)> {
+    let id = ReceiptId::parse(id).ok_or_else(|| Problem::not_found("receipt"))?;
+    let found = web
+        .readers
+        .read(move |read| match read.receipt(id)? {
+            Some(receipt) => {
+                let document = read.body(receipt.body)?;
+                Ok(Some((receipt, document)))
+            }
+            None => Ok(None),
+        })
+        .await?;
+    found.ok_or_else(|| Problem::not_found("receipt"))
+}
+
+/// A receipt in one of its forms.
+pub fn render(web: &Web, receipt: &Receipt, document: &[u8], form: &str, whole: bool) -> Answer<Response> {
+    let broken = || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the stored document cannot be shown; it is kept as it is");
+    let json: Value = serde_json::from_slice(document).map_err(|_| broken())?;
+    if form == "json" {
+        return Ok(Json(with_source(json, receipt, whole)).into_response());
+    }
+    let sale = Sale::parse(&json).map_err(|_| broken())?;
+    let view = view(&web.config, &sale);
+    let (kind, text) = match form {
+        "html" => ("text/html; charset=utf-8", web.composer.page_html(&view)),
+        "txt" => ("text/plain; charset=utf-8", web.composer.text(&view)),
+        _ => return Err(Problem::not_found("form of a receipt: .json, .html, .txt")),
+    };
+    let text = text.map_err(|error| {
+        tracing::error!(%error, "a receipt could not be shown");
+        broken()
+    })?;
+    // The mail's inline styles are its own; nothing else is let in.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'; sandbox";
+    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, policy)], text).into_response())
+}
+
+/// The document of a receipt as compose takes it.
+pub fn view<'a>(config: &'a Config, sale: &'a Sale) -> Document<'a> {
+    let language = Some(sale.customer.language.as_str()).filter(|l| !l.is_empty());
+    Document { language, default_language: config.templates.default_language.as_deref(), ..Document::new(sale, &config.shop, &config.brand) }
+}
+
+/// The canonical sale as stored, with `source` filled in; addresses masked unless asked for whole.
+fn with_source(mut sale: Value, receipt: &Receipt, whole: bool) -> Value {
+    if let Some(map) = sale.as_object_mut() {
+        let source = map.entry("source").or_insert_with(|| json!({}));
+        if let Some(source) = source.as_object_mut() {
+            source.insert("system".into(), "lan".into());
+            source.insert("account".into(), receipt.source.clone().into());
+        }
+        if !whole && let Some(customer) = map.get_mut("customer").and_then(Value::as_object_mut) {
+            for name in ["email", "phone"] {
+                if let Some(Value::String(address)) = customer.get_mut(name) {
+                    *address = mask(address);
+                }
+            }
+        }
+    }
+    sale
+}
+
+/// `GET /v1/receipts/{id}/timeline`
+pub async fn timeline(State(web): State<Shared>, who: Answer<Who>, Path(id): Path<String>) -> Answer<Json<Value>> {
+    who?.reads()?;
+    let (receipt, _) = load(&web, &id).await?;
+    let id = receipt.receipt_id.to_string();
+    let entries = web.readers.read(move |read| story::of(read, &receipt)).await?;
+    Ok(Json(json!({"schema": "tillpost.timeline/1", "receipt_id": id, "timeline": entries})))
+}
+
+/// `GET /v1/receipts/{id}/explain`: what was looked at, and what decided.
+pub async fn explain(State(web): State<Shared>, who: Answer<Who>, Path(id): Path<String>) -> Answer<Json<Value>> {
+    who?.reads()?;
+    let (receipt, document) = load(&web, &id).await?;
+    let read = lan::sale(&document).map_err(|_| Problem::not_found("readable document"))?;
+    let (config, now) = (web.config.clone(), web.clock.now());
+    let said = web
+        .readers
+        .read(move |snapshot| {
+            let origin = intake::origin_of(&config, &receipt.till);
+            let decision = intake::preview(snapshot, &config, &origin, &read.value, now)?;
+            let deliveries = snapshot.deliveries_of(receipt.row)?;
+            let steps: Vec<Value> = deliveries
+                .iter()
+                .map(|d| json!({"delivery_id": d.step_id().as_str(), "kind": d.kind.word(), "channel": d.channel.word(), "to": mask(&d.address), "state": d.state.word(), "reason": d.reason, "provider": d.provider, "attempts": d.tries}))
+                .collect();
+            Ok(json!({"schema": "tillpost.explain/1", "receipt_id": receipt.receipt_id.to_string(), "state": state(snapshot, &receipt)?,
+                "no_message": receipt.no_message, "would_now": decision.considered, "fresh_now": decision.fresh, "deliveries": steps}))
+        })
+        .await?;
+    Ok(Json(said))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ResendBody {
+    channel: Option<String>,
+    address: String,
+    language: String,
+    #[serde(rename = "remember")]
+    _remember: bool,
+}
+
+/// `POST /v1/receipts/{id}/resend`
+pub async fn resend(State(web): State<Shared>, who: Answer<Who>, Path(id): Path<String>, headers: HeaderMap, body: Body) -> Answer<Response> {
+    let who = who?;
+    who.reads()?;
+    let bytes = read_json(&headers, body, web.config.http.body_limit).await?;
+    let asked: ResendBody = read_body(&bytes)?;
+    let channel = asked.channel.filter(|c| !c.is_empty()).map(|word| channel(&word)).transpose()?;
+    let ask = Ask { channel, address: asked.address, language: asked.language, late_contact: false, actor: who.actor() };
+    send_again(&web, &id, ask).await
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContactBody {
+    email: String,
+    phone: String,
+    preferred_channel: String,
+    language: String,
+}
+
+/// `POST /v1/receipts/{id}/contact`: an address that comes late.
+pub async fn contact(State(web): State<Shared>, who: Answer<Who>, Path(id): Path<String>, headers: HeaderMap, body: Body) -> Answer<Response> {
+    let who = who?;
+    who.reads()?;
+    let bytes = read_json(&headers, body, web.config.http.body_limit).await?;
+    let given: ContactBody = read_body(&bytes)?;
+    let chosen = match Choice::from_word(&given.preferred_channel) {
+        Some(Choice::Channel(channel)) => Some(channel),
+        Some(_) => return Err(Problem::new(StatusCode::CONFLICT, "declined", "paper or none was chosen: nothing is sent")),
+        None if given.preferred_channel.is_empty() => None,
+        None => return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_word", format!("preferred_channel is one of {}", Choice::WORDS.join(", ")))),
+    };
+    let by_phone = matches!(chosen, Some(Channel::Sms | Channel::Whatsapp)) || given.email.is_empty();
+    let address = if by_phone { given.phone } else { given.email };
+    if address.trim().is_empty() {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "no_address", "give `email` or `phone`"));
+    }
+    let ask = Ask { channel: chosen, address, language: given.language, late_contact: true, actor: who.actor() };
+    send_again(&web, &id, ask).await
+}
+
+async fn send_again(web: &Web, id: &str, ask: Ask) -> Answer<Response> {
+    let (state, id) = match ask_again(web, id, ask).await? {
+        again::Answer::Accepted(id) => ("ready", id),
+        again::Answer::Collapsed(id) => ("collapsed", id),
+        again::Answer::Refused(code, why) => return Err(Problem::new(StatusCode::CONFLICT, code, why)),
+    };
+    Ok((StatusCode::ACCEPTED, Json(json!({"message_id": id, "state": state}))).into_response())
+}
+
+/// Asks for a receipt again and wakes dispatch.
+pub async fn ask_again(web: &Web, id: &str, ask: Ask) -> Answer<again::Answer> {
+    let (receipt, _) = load(web, id).await?;
+    let (config, now, receipt_id) = (web.config.clone(), web.clock.now(), receipt.receipt_id);
+    let answer = web.writer.run(move |tx| again::resend(tx, &config, &receipt, &ask, now)).await?;
+    web.dispatch.wake();
+    web.dispatch.tell(crate::dispatch::Note::Receipt(receipt_id));
+    Ok(answer)
+}
+
+fn channel(word: &str) -> Answer<Channel> {
+    let known = Channel::from_word(word).filter(|c| matches!(c, Channel::Email | Channel::Sms | Channel::Whatsapp));
+    known.ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_word", "`channel` is email, sms or whatsapp"))
+}
+
+fn read_body<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Answer<T> {
+    lan::json(bytes)
+        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "not_json", "the body is not JSON"))
+        .and_then(|json| serde_json::from_value(json).map_err(|_| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "a member has the wrong type")))
+}

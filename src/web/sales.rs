@@ -1,0 +1,173 @@
+//! `POST /v1/sales` and `POST /v1/events`: what tills say. Answered only after the commit.
+
+use super::Shared;
+use super::answer::{Answer, Problem, read_json};
+use super::auth::Who;
+use crate::domain::fault::Fault;
+use crate::domain::ids::ReceiptId;
+use crate::observe::metrics::Counters;
+use crate::pipeline::intake::{self, Kept, Origin, Posted};
+use crate::sources::lan::{self, Refusal};
+use crate::store::StoreError;
+use crate::store::inbox::Body as Packed;
+use crate::sys::random;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+
+/// Bodies above this are read on the heavy thread.
+const LARGE: usize = 64 << 10;
+
+/// `?dry_run=1`
+#[derive(Debug, Default, Deserialize)]
+pub struct Options {
+    #[serde(default)]
+    dry_run: Option<String>,
+}
+
+/// `POST /v1/sales`
+pub async fn post_sale(State(web): State<Shared>, who: Answer<Who>, Query(options): Query<Options>, headers: HeaderMap, body: Body) -> Answer<Response> {
+    let origin = who?.till()?;
+    web.keys.take(&origin.till, web.clock.now().mono)?;
+    let bytes = read_json(&headers, body, web.config.http.body_limit).await?;
+    let idempotency_key = idempotency_key(&headers)?;
+    let now = web.clock.now();
+    let receipt_id = ReceiptId::new(now.wall.0, random::bytes(web.random.as_ref()));
+    let read = move || {
+        let read = lan::sale(&bytes)?;
+        Ok(Posted { body: Packed::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key })
+    };
+    let posted = match body_size(&headers) > LARGE {
+        true => web.heavy.run(read).await.ok_or_else(|| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the sale could not be read"))?,
+        false => read(),
+    };
+    let posted = posted.map_err(|refusal| {
+        Counters::count(&web.counters.refused);
+        refused(refusal)
+    })?;
+    if options.dry_run.is_some_and(|v| v != "0") {
+        return dry_run(&web, origin, posted).await;
+    }
+    let kept = keep(&web, origin, posted).await.inspect_err(|_| Counters::count(&web.counters.unavailable))?;
+    answer(&web, kept)
+}
+
+/// Keeps and decides in one transaction; where deciding fails, the raw event alone is kept.
+async fn keep(web: &Shared, origin: Origin, posted: Posted) -> Result<(Kept, String), StoreError> {
+    let (config, now) = (web.config.clone(), web.clock.now());
+    let transaction = posted.sale.transaction_id.clone();
+    let shared = std::sync::Arc::new((origin, posted));
+    let (first, second) = (shared.clone(), shared);
+    let kept = match web.writer.run(move |tx| intake::keep_sale(tx, &config, &first.0, &first.1, now)).await {
+        Err(StoreError::Sql(why)) => {
+            tracing::error!(why, "deciding failed; the sale is kept and decided again");
+            web.writer.run(move |tx| intake::keep_undecided(tx, &second.0, &second.1, now)).await?
+        }
+        other => other?,
+    };
+    Ok((kept, transaction))
+}
+
+fn answer(web: &Shared, (kept, transaction): (Kept, String)) -> Answer<Response> {
+    let c = &web.counters;
+    let stored = |id: ReceiptId, status: &str| {
+        let links = json!({"self": format!("/v1/receipts/{id}.json"), "html": format!("/v1/receipts/{id}.html"), "timeline": format!("/v1/receipts/{id}/timeline"), "page": format!("/r/{id}")});
+        Json(json!({"receipt_id": id.to_string(), "transaction_id": transaction, "status": status, "links": links})).into_response()
+    };
+    match kept {
+        Kept::Stored(id) => {
+            Counters::count(&c.stored);
+            web.dispatch.wake();
+            web.dispatch.tell(crate::dispatch::Note::Receipt(id));
+            Ok(stored(id, "stored"))
+        }
+        Kept::Duplicate(id) => {
+            Counters::count(&c.duplicate);
+            Ok(stored(id, "duplicate"))
+        }
+        Kept::Conflict { receipt_id, till, at } => {
+            Counters::count(&c.conflict);
+            let first = receipt_id.map(|id| id.to_string()).unwrap_or_default();
+            let say = format!("another sale has this transaction_id: receipt {first}, posted by till {till} at {at}");
+            let fault = Fault::new("/transaction_id", "transaction_id_taken", say.clone()).given(&transaction);
+            Err(Problem { errors: vec![fault], ..Problem::new(StatusCode::CONFLICT, "transaction_id_taken", say) })
+        }
+        Kept::KeyReused => {
+            Counters::count(&c.conflict);
+            Err(Problem::new(StatusCode::CONFLICT, "idempotency_key_reused", "this Idempotency-Key was used for another content"))
+        }
+    }
+}
+
+async fn dry_run(web: &Shared, origin: Origin, posted: Posted) -> Answer<Response> {
+    let (config, now, composer) = (web.config.clone(), web.clock.now(), web.composer.clone());
+    let said = web
+        .readers
+        .read(move |read| {
+            let known = read.receipt_of(&posted.sale.unit.unit_id, &posted.sale.transaction_id)?;
+            let status = known.map_or("would be stored", |first| if first.content == posted.content { "duplicate" } else { "conflict" });
+            let decision = intake::preview(read, &config, &origin, &posted.sale, now)?;
+            let document = crate::compose::Document::new(&posted.sale, &config.shop, &config.brand);
+            let subject = composer.subject(&document).unwrap_or_default();
+            Ok(json!({"dry_run": true, "transaction_id": posted.sale.transaction_id, "status": status, "kind": decision.kind.word(), "fresh": decision.fresh,
+                "no_message": decision.no_message, "channels": decision.considered, "subject": subject}))
+        })
+        .await?;
+    Ok(Json(said).into_response())
+}
+
+/// `POST /v1/events`
+pub async fn post_event(State(web): State<Shared>, who: Answer<Who>, headers: HeaderMap, body: Body) -> Answer<Json<Value>> {
+    let origin = who?.till()?;
+    web.keys.take(&origin.till, web.clock.now().mono)?;
+    if web.no_room.load(Ordering::Relaxed) {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "disk_full", "the disk is almost full: only sales are taken");
+        return Err(Problem { retry_after: Some(60), ..problem });
+    }
+    let bytes = read_json(&headers, body, web.config.http.body_limit).await?;
+    let read = lan::event(&bytes).map_err(refused)?;
+    let (packed, now, id) = (Packed::pack(&bytes), web.clock.now(), read.value.id.clone());
+    let kept = web.writer.run(move |tx| intake::keep_event(tx, &origin, &read.value, &packed, &read.content, now)).await?;
+    match kept {
+        Ok(new) => Ok(Json(json!({"id": id, "status": if new { "stored" } else { "duplicate" }}))),
+        Err(()) => Err(Problem::new(StatusCode::CONFLICT, "event_id_taken", "another event has this id")),
+    }
+}
+
+/// `GET /v1/events/log`: raw events, newest first, for the owner.
+pub async fn events(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<Value>> {
+    who?.manages()?;
+    let rows = web.readers.read(|read| read.raw_events(None, 100)).await?;
+    let events: Vec<Value> = rows.iter().map(|e| json!({"seq": e.seq, "at": e.at.rfc3339(), "source": e.source, "type": e.kind, "state": e.state, "reason": e.reason})).collect();
+    Ok(Json(json!({"schema": "tillpost.events/1", "events": events})))
+}
+
+/// `GET /schema/sale.json`
+pub async fn schema(who: Answer<Who>) -> Answer<Response> {
+    who?.looks()?;
+    Ok(([(header::CONTENT_TYPE, "application/schema+json")], include_str!("../../config/schema/sale.json")).into_response())
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::NotJson(fault) => Problem::invalid(StatusCode::BAD_REQUEST, fault.code, vec![fault.clone()]),
+        Refusal::Invalid(faults) => Problem::invalid(StatusCode::UNPROCESSABLE_ENTITY, "invalid", faults),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Answer<Option<String>> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(Problem::new(StatusCode::BAD_REQUEST, "idempotency_key", "an Idempotency-Key has 1 to 255 printable characters")),
+    }
+}
+
+fn body_size(headers: &HeaderMap) -> usize {
+    headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).unwrap_or(LARGE + 1)
+}
