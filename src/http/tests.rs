@@ -1,3 +1,5 @@
+//! Against scripted peers on this machine.
+
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

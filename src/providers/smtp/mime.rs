@@ -64,7 +64,8 @@ pub fn mail(message: &Outgoing, envelope_from: &str) -> Result<Mail, Outcome> {
 
 fn bytes(message: &Outgoing, email: &Email, from: Mailbox, to: Address) -> Result<Vec<u8>, &'static str> {
     let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(message.composed_at.0).unwrap_or(0));
-    let id = format!("<{}@{}>", message.message_id, from.email.domain());
+    let name = id_text(&message.message_id);
+    let id = format!("<{name}@{}>", from.email.domain());
     let mut builder =
         Message::builder().from(from).to(Mailbox::new(None, to)).subject(one_line(&email.subject, 300)).date(date).message_id(Some(id));
     if !email.reply_to.is_empty() {
@@ -77,7 +78,7 @@ fn bytes(message: &Outgoing, email: &Email, from: Mailbox, to: Address) -> Resul
         (false, false) => builder.multipart(
             MultiPart::builder()
                 .header(ContentType::parse("multipart/alternative; boundary=x").map_err(|_| "no multipart")?)
-                .boundary(format!("{}.alternative", message.message_id))
+                .boundary(format!("{name}.alternative"))
                 .singlepart(part(ContentType::TEXT_PLAIN, &email.text))
                 .singlepart(part(ContentType::TEXT_HTML, &email.html)),
         ),
@@ -90,6 +91,12 @@ fn bytes(message: &Outgoing, email: &Email, from: Mailbox, to: Address) -> Resul
         headers.insert_raw(HeaderValue::new(name, one_line(value, 2_000)));
     }
     Ok(built.formatted())
+}
+
+/// What may stand in a Message-ID and in a boundary (RFC 5322, 3.6.4; RFC 2046, 5.1.1). Our own ids are
+/// nothing else; a tool may be given any.
+fn id_text(id: &str) -> String {
+    id.chars().filter(|c| c.is_ascii_alphanumeric() || "_-.".contains(*c)).take(50).collect()
 }
 
 /// ASCII with short lines goes as it is; anything else as quoted-printable, or base64 where that is
@@ -167,6 +174,7 @@ mod tests {
         let Content::Email(content) = &mut message.content else { unreachable!() };
         content.subject = "Hi\r\nBcc: canary@example.org".into();
         content.headers = vec![("X-A".into(), "b\r\nBcc: canary@example.org".into()), ("To".into(), "canary@example.org".into())];
+        message.message_id = "a\"é>\r\nBcc: b".repeat(20);
         let text = text(&message);
         assert!(!text.to_lowercase().contains("\r\nbcc") && !text.contains("To: canary"), "{text}");
     }

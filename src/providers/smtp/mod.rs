@@ -5,7 +5,9 @@
 //! promises it: after the final dot without an answer nobody can know.
 
 mod classify;
+mod connect;
 mod mime;
+mod reply;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -21,11 +23,12 @@ use crate::http;
 use crate::providers::{Idempotency, Kind, Wire};
 pub use classify::{Stage, classify};
 pub use mime::{Mail, mail};
+use reply::Reply;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-use wire::{Connection, Reply, Trouble};
+use wire::{Connection, Trouble};
 
 /// What it is.
 pub static KIND: Kind = Kind {
@@ -76,7 +79,8 @@ const CLOSE_AFTER: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tls {
     Implicit,
-    StartTls,
+    /// STARTTLS.
+    Upgrade,
     None,
 }
 
@@ -138,8 +142,8 @@ impl Smtp {
         let port = own.int("port").map(u16::try_from).transpose().map_err(|_| "port must be between 1 and 65535")?;
         let tls = match own.text("tls") {
             "implicit" => Tls::Implicit,
-            "starttls" => Tls::StartTls,
-            "" if port == Some(587) => Tls::StartTls,
+            "starttls" => Tls::Upgrade,
+            "" if port == Some(587) => Tls::Upgrade,
             "" => Tls::Implicit,
             "none" if settings.allow_insecure || http::is_loopback(&host) => Tls::None,
             "none" => {
@@ -151,7 +155,7 @@ impl Smtp {
         };
         let port = port.unwrap_or(match tls {
             Tls::Implicit => 465,
-            Tls::StartTls => 587,
+            Tls::Upgrade => 587,
             Tls::None => 25,
         });
         let envelope_from = own.text("envelope_from").to_owned();
@@ -236,7 +240,7 @@ impl Smtp {
             }
         }
         match done {
-            Ok(reply) => classify(Stage::DataEnd, Some(reply.text())),
+            Ok(reply) => classify(Stage::DataEnd, Some(&reply.text)),
             Err(trouble) => trouble.outcome(),
         }
     }

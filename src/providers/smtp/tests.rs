@@ -5,6 +5,7 @@ use crate::config::checked;
 use crate::domain::outcome::{Class, Scope};
 use crate::providers::conformance::{account, email};
 use crate::providers::{Account, conformance};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -246,15 +247,16 @@ fn settings_are_checked_with_a_sentence() {
     assert!(refused("host = \"m\"\nca = \"canary\"").contains("certificate"));
     let port = |text: &str| Smtp::new(&account("smtp", text)).unwrap().server;
     assert_eq!((port("host = \"m\"").port, port("host = \"m\"").tls), (465, Tls::Implicit));
-    assert_eq!((port("host = \"m\"\nport = 587").tls, port("host = \"m\"\ntls = \"starttls\"").port), (Tls::StartTls, 587));
+    assert_eq!((port("host = \"m\"\nport = 587").tls, port("host = \"m\"\ntls = \"starttls\"").port), (Tls::Upgrade, 587));
     let insecure = checked::Provider { allow_insecure: true, ..account("smtp", "host = \"m\"\ntls = \"none\"") };
     assert_eq!(Smtp::new(&insecure).unwrap().server.port, 25);
 }
 
 /// Takes every mail as fast as it can, commands in one write or not.
-async fn sink(listener: TcpListener) {
+async fn sink(listener: TcpListener, taken: Arc<AtomicUsize>) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
+        let taken = taken.clone();
         connections.spawn(async move {
             let _ = stream.set_nodelay(true);
             let mut stream = BufReader::new(stream);
@@ -269,7 +271,10 @@ async fn sink(listener: TcpListener) {
                     return std::io::Result::Ok(());
                 }
                 match (in_data, line.get(..4).unwrap_or(&line)) {
-                    (true, _) if line == b".\r\n" => in_data = false,
+                    (true, _) if line == b".\r\n" => {
+                        in_data = false;
+                        taken.fetch_add(1, Ordering::Relaxed);
+                    }
                     (true, _) => continue,
                     (false, b"EHLO") => {
                         out.extend_from_slice(b"250-sink\r\n250 PIPELINING\r\n");
@@ -295,7 +300,8 @@ async fn mails_a_second() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let smtp = Arc::new(plain(listener.local_addr().unwrap().port()));
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(sink(listener));
+    let taken = Arc::new(AtomicUsize::new(0));
+    tasks.spawn(sink(listener, taken.clone()));
     let start = Instant::now();
     let mut lanes = tokio::task::JoinSet::new();
     for _ in 0..20 {
@@ -307,5 +313,6 @@ async fn mails_a_second() {
         });
     }
     lanes.join_all().await;
+    assert_eq!(taken.load(Ordering::Relaxed), 10_000);
     println!("{:.0} mails a second over 20 connections", 10_000.0 / start.elapsed().as_secs_f64());
 }

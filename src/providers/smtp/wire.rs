@@ -5,24 +5,19 @@
 //! which bytes certainly went out when a write fails, commands in one write (RFC 2920), and a time
 //! limit on every single step. It never sends a password or a mail in clear where TLS is demanded.
 
-use super::classify::{Stage, classify, code};
+use super::classify::{Stage, classify};
+use super::connect::{encrypt, own_name, starttls, tcp};
 use super::mime::Mail;
+use super::reply::{Offers, Reply, read_reply};
 use super::{Login, Server, Tls};
 use crate::domain::outcome::{Class, Outcome, Scope};
-use crate::http::{Transport, while_connecting};
+use crate::http::Transport;
 use crate::providers::{Idempotency, classify_transport};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use rustls::pki_types::ServerName;
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-
-/// Longest reply that is listened to.
-const REPLY_CAP: usize = 64 * 1024;
 
 /// Plain or encrypted.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -62,43 +57,6 @@ impl Trouble {
     }
 }
 
-/// A whole reply, all its lines.
-#[derive(Clone, Debug)]
-pub(super) struct Reply {
-    code: u16,
-    text: String,
-}
-
-/// What the server offers, from its answer to EHLO (RFC 5321, section 4.1.1.1).
-#[derive(Clone, Debug, Default)]
-struct Offers {
-    starttls: bool,
-    pipelining: bool,
-    utf8: bool,
-    /// Bytes of a mail; 0: no limit was named.
-    size: Option<usize>,
-    auth: Vec<String>,
-}
-
-impl Offers {
-    fn of(reply: &str) -> Offers {
-        let mut offers = Offers::default();
-        for line in reply.lines().skip(1).filter_map(|line| line.get(4..)) {
-            let line = line.to_ascii_uppercase().replace("AUTH=", "AUTH ");
-            let mut words = line.split_whitespace();
-            match words.next() {
-                Some("STARTTLS") => offers.starttls = true,
-                Some("PIPELINING") => offers.pipelining = true,
-                Some("SMTPUTF8") => offers.utf8 = true,
-                Some("SIZE") => offers.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
-                Some("AUTH") => offers.auth.extend(words.map(str::to_owned)),
-                _ => {}
-            }
-        }
-        offers
-    }
-}
-
 /// A connection that is logged in and ready for a mail.
 pub(super) struct Connection {
     stream: Box<dyn Stream>,
@@ -111,6 +69,11 @@ pub(super) struct Connection {
     broken: bool,
 }
 
+/// The reply as a refusal, unless it is what was hoped for.
+pub(super) fn refuse_unless(good: bool, stage: Stage, reply: Reply) -> Result<(), Trouble> {
+    if good { Ok(()) } else { Err(Trouble::Refused(stage, reply)) }
+}
+
 impl Connection {
     /// Connects, greets, encrypts and logs in, as the settings ask for it.
     pub(super) async fn open(server: &Server, step: Duration) -> Result<Connection, Trouble> {
@@ -118,10 +81,10 @@ impl Connection {
         let local = tcp.local_addr().ok();
         let stream: Box<dyn Stream> = match server.tls {
             Tls::Implicit => Box::new(encrypt(tcp, server, step).await?),
-            Tls::StartTls => Box::new(starttls(tcp, server, step).await?),
+            Tls::Upgrade => Box::new(starttls(tcp, server, step).await?),
             Tls::None => Box::new(tcp),
         };
-        let greets = !matches!(server.tls, Tls::StartTls);
+        let greets = !matches!(server.tls, Tls::Upgrade);
         let mut connection = Connection::over(stream, step);
         if greets {
             connection.expect(Stage::Connect).await?;
@@ -231,13 +194,9 @@ impl Connection {
 
     /// Makes the connection ready for the next mail after a refused envelope, or gives it up.
     async fn reset_after(&mut self, trouble: Trouble) -> Trouble {
-        let over = matches!(&trouble, Trouble::Refused(_, reply) if reply.code == 421 || reply.code / 100 < 4);
-        let refused = matches!(trouble, Trouble::Refused(..));
-        if over || !refused || self.broken {
-            self.broken = true;
-        } else if !self.command(Stage::Mail, "RSET\r\n").await.is_ok_and(|reply| reply.code / 100 == 2) {
-            self.broken = true;
-        }
+        let again = matches!(&trouble, Trouble::Refused(_, reply) if reply.code != 421 && reply.code / 100 >= 4) && !self.broken;
+        let reset = again && self.command(Stage::Mail, "RSET\r\n").await.is_ok_and(|reply| reply.code / 100 == 2);
+        self.broken |= !reset;
         match trouble {
             // A go-ahead at the wrong place, e.g. 250 to DATA: this is no dialogue any more.
             Trouble::Refused(stage, reply) if reply.code / 100 < 4 => Trouble::Lost(stage),
@@ -334,22 +293,8 @@ impl Connection {
     }
 }
 
-fn refuse_unless(good: bool, stage: Stage, reply: Reply) -> Result<(), Trouble> {
-    if good { Ok(()) } else { Err(Trouble::Refused(stage, reply)) }
-}
-
 fn go_ahead(stage: Stage, reply: &Reply) -> bool {
     if stage == Stage::Data { reply.code == 354 } else { reply.code / 100 == 2 }
-}
-
-/// How we call ourselves: the address literal of RFC 5321, section 4.1.3; a shop's box has no name
-/// that others know.
-fn own_name(local: Option<SocketAddr>) -> String {
-    match local.map(|addr| addr.ip().to_canonical()) {
-        Some(std::net::IpAddr::V6(ip)) => format!("[IPv6:{ip}]"),
-        Some(std::net::IpAddr::V4(ip)) => format!("[{ip}]"),
-        None => "[127.0.0.1]".to_owned(),
-    }
 }
 
 /// Dots at the start of a line are doubled (RFC 5321, section 4.5.2), and the final one added.
@@ -368,101 +313,6 @@ fn dotted(message: &[u8]) -> Vec<u8> {
     out
 }
 
-async fn tcp(server: &Server, step: Duration) -> Result<TcpStream, Trouble> {
-    let found = timeout(step, lookup_host((server.host.as_str(), server.port))).await;
-    let found = found.map_err(|_| Trouble::Way(Transport::Dns))?.map_err(|_| Trouble::Way(Transport::Dns))?;
-    let mut last = Transport::Dns;
-    let addresses: Vec<SocketAddr> = found.take(8).collect();
-    let each = step / u32::try_from(addresses.len()).unwrap_or(1).max(1);
-    for address in addresses {
-        match timeout(each, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => {
-                // Three small writes a mail: waiting for more would cost 40 ms each.
-                let _ = tcp.set_nodelay(true);
-                return Ok(tcp);
-            }
-            Ok(Err(error)) => last = while_connecting(&error),
-            Err(_) => last = Transport::ConnectTimeout,
-        }
-    }
-    Err(Trouble::Way(last))
-}
-
-async fn encrypt(tcp: TcpStream, server: &Server, step: Duration) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Trouble> {
-    let name = ServerName::try_from(server.host.clone()).map_err(|_| Trouble::Way(Transport::Tls))?;
-    let connector = TlsConnector::from(server.trust.clone());
-    match timeout(step, connector.connect(name, tcp)).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(Trouble::Way(while_connecting(&error))),
-        Err(_) => Err(Trouble::Way(Transport::ConnectTimeout)),
-    }
-}
-
-/// Greeting, EHLO, STARTTLS and the handshake. A server without STARTTLS hears nothing more.
-async fn starttls(mut tcp: TcpStream, server: &Server, step: Duration) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Trouble> {
-    let local = tcp.local_addr().ok();
-    let mut unread = Vec::new();
-    let greeting = plain(&mut tcp, &mut unread, step, "", Stage::Connect).await?;
-    refuse_unless(greeting.code / 100 == 2, Stage::Connect, greeting)?;
-    let ehlo = plain(&mut tcp, &mut unread, step, &format!("EHLO {}\r\n", own_name(local)), Stage::Connect).await?;
-    if ehlo.code / 100 == 4 {
-        return Err(Trouble::Refused(Stage::Connect, ehlo));
-    }
-    if !Offers::of(&ehlo.text).starttls {
-        let why = "starttls: the server offers no STARTTLS; nothing is sent in clear";
-        return Err(Trouble::Ours(Outcome::new(Class::Auth, Scope::Account, why)));
-    }
-    let ready = plain(&mut tcp, &mut unread, step, "STARTTLS\r\n", Stage::StartTls).await?;
-    refuse_unless(ready.code == 220, Stage::StartTls, ready)?;
-    // What someone slipped in before the encryption must not be taken for the server's word.
-    if !unread.is_empty() {
-        return Err(Trouble::Lost(Stage::StartTls));
-    }
-    encrypt(tcp, server, step).await
-}
-
-async fn plain(tcp: &mut TcpStream, unread: &mut Vec<u8>, step: Duration, line: &str, stage: Stage) -> Result<Reply, Trouble> {
-    let talking = async {
-        tcp.write_all(line.as_bytes()).await?;
-        read_reply(tcp, unread).await
-    };
-    match timeout(step, talking).await {
-        Ok(Ok(reply)) => Ok(reply),
-        _ => Err(Trouble::Lost(stage)),
-    }
-}
-
-/// Reads up to the last line of a reply; what came after it stays in `unread`.
-async fn read_reply<S: AsyncRead + Unpin>(stream: &mut S, unread: &mut Vec<u8>) -> io::Result<Reply> {
-    let mut text = String::new();
-    loop {
-        while let Some(end) = unread.iter().position(|b| *b == b'\n') {
-            let line: Vec<u8> = unread.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line);
-            let line = line.trim_end();
-            let Some(code) = code(line) else { return Err(io::ErrorKind::InvalidData.into()) };
-            text.push_str(line);
-            if line.as_bytes().get(3) != Some(&b'-') {
-                return Ok(Reply { code, text });
-            }
-            text.push('\n');
-        }
-        if unread.len() + text.len() > REPLY_CAP {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        if stream.read_buf(unread).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
-
-impl Reply {
-    /// All lines, `\n` between them.
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -472,23 +322,5 @@ mod tests {
         assert_eq!(dotted(b".a\r\nb.\r\n..\r\n"), b"..a\r\nb.\r\n...\r\n.\r\n");
         assert_eq!(dotted(b"a"), b"a\r\n.\r\n");
         assert_eq!(dotted(b""), b".\r\n");
-    }
-
-    #[test]
-    fn what_a_server_offers() {
-        let offers = Offers::of("250-mail.example\n250-SIZE 1000\n250-pipelining\n250-AUTH=LOGIN PLAIN\n250-SMTPUTF8\n250 STARTTLS");
-        assert!(offers.starttls && offers.pipelining && offers.utf8);
-        assert_eq!((offers.size, offers.auth), (Some(1000), vec!["LOGIN".to_owned(), "PLAIN".to_owned()]));
-        assert!(!Offers::of("250 STARTTLS").starttls, "the first line is the server's name");
-    }
-
-    #[tokio::test]
-    async fn replies_of_several_lines_and_of_none() {
-        let mut unread = Vec::new();
-        let mut stream: &[u8] = b"250-a\r\n250 b\r\n354 go\r\nnonsense\r\n";
-        let first = read_reply(&mut stream, &mut unread).await.unwrap();
-        assert_eq!((first.code, first.text()), (250, "250-a\n250 b"));
-        assert_eq!(read_reply(&mut stream, &mut unread).await.unwrap().code, 354);
-        assert!(read_reply(&mut stream, &mut unread).await.is_err());
     }
 }
