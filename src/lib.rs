@@ -1,4 +1,5 @@
 //! Tillpost, the receipt outbox for shops.
 
+pub mod cli;
 pub mod config;
 pub mod domain;

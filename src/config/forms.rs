@@ -19,9 +19,7 @@ pub const REGION: Form = Form {
     example: "US-NY",
     good: |t| {
         t.split_once('-').is_some_and(|(country, part)| {
-            (COUNTRY.good)(country)
-                && (1..=3).contains(&part.len())
-                && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+            (COUNTRY.good)(country) && (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
         })
     },
 };
@@ -49,8 +47,7 @@ pub const COLOR: Form = Form {
 };
 
 /// An address range.
-pub const NET: Form =
-    Form { what: "an IP address or a range of them", example: "10.1.2.0/24", good: |t| IpNet::parse(t).is_some() };
+pub const NET: Form = Form { what: "an IP address or a range of them", example: "10.1.2.0/24", good: |t| IpNet::parse(t).is_some() };
 
 /// Where to listen.
 pub const LISTEN: Form =
@@ -114,9 +111,9 @@ pub fn is_loopback(host: &str) -> bool {
 /// Whether a text is `name@domain` or `Name <name@domain>`.
 pub fn is_mailbox(text: &str) -> bool {
     match text.trim().strip_suffix('>') {
-        Some(rest) => rest.split_once('<').is_some_and(|(name, address)| {
-            !name.contains(|c: char| c.is_control() || c == '>') && EmailAddress::parse(address).is_some()
-        }),
+        Some(rest) => rest
+            .split_once('<')
+            .is_some_and(|(name, address)| !name.contains(|c: char| c.is_control() || c == '>') && EmailAddress::parse(address).is_some()),
         None => EmailAddress::parse(text).is_some(),
     }
 }
@@ -182,7 +179,9 @@ mod tests {
 
     #[test]
     fn sockets_and_mailboxes() {
-        for (text, yes) in [("printer:9100", true), ("10.0.0.7:9100", true), ("[fe80::1]:1", true), ("printer", false), (":80", false), ("a:+1", false)] {
+        for (text, yes) in
+            [("printer:9100", true), ("10.0.0.7:9100", true), ("[fe80::1]:1", true), ("printer", false), (":80", false), ("a:+1", false)]
+        {
             assert_eq!(is_socket(text), yes, "{text}");
         }
         for (text, yes) in [

@@ -35,7 +35,13 @@ pub struct Problem {
 
 impl Problem {
     /// An error without a reason.
-    pub fn error(code: &'static str, place: &Place, path: impl Into<String>, message: impl Into<String>, fix: impl Into<String>) -> Problem {
+    pub fn error(
+        code: &'static str,
+        place: &Place,
+        path: impl Into<String>,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Problem {
         Problem {
             severity: Severity::Error,
             code,
@@ -131,32 +137,108 @@ pub fn explain(wanted: &str) -> Option<&'static Code> {
 
 /// Every code there is. A number is never given a second meaning.
 pub const CODES: &[Code] = &[
-    code("TP-CFG-001", "a config file cannot be read", "The file does not exist, may not be read by this user, is no text in UTF-8 or is larger than 1 MiB. Tillpost looks at --config, $TILLPOST_CONFIG, ./tillpost.toml and /etc/tillpost/tillpost.toml, in this order; a file that was named has to be there."),
-    code("TP-CFG-002", "the file is not valid TOML", "Usually a quote or bracket that was not closed, text without quotes, or a key or table that stands there twice."),
-    code("TP-CFG-003", "unknown key", "Every key is checked, so that a slip of the pen cannot silently change what the shop does. `tillpost config schema` lists all keys."),
+    code(
+        "TP-CFG-001",
+        "a config file cannot be read",
+        "The file does not exist, may not be read by this user, is no text in UTF-8 or is larger than 1 MiB. Tillpost looks at --config, $TILLPOST_CONFIG, ./tillpost.toml and /etc/tillpost/tillpost.toml, in this order; a file that was named has to be there.",
+    ),
+    code(
+        "TP-CFG-002",
+        "the file is not valid TOML",
+        "Usually a quote or bracket that was not closed, text without quotes, or a key or table that stands there twice.",
+    ),
+    code(
+        "TP-CFG-003",
+        "unknown key",
+        "Every key is checked, so that a slip of the pen cannot silently change what the shop does. `tillpost config schema` lists all keys.",
+    ),
     code("TP-CFG-004", "unknown table", "There is no section of this name in this release."),
-    code("TP-CFG-005", "wrong type of value", "For example text where a number is wanted. Text stands in double quotes; numbers, true and false do not."),
+    code(
+        "TP-CFG-005",
+        "wrong type of value",
+        "For example text where a number is wanted. Text stands in double quotes; numbers, true and false do not.",
+    ),
     code("TP-CFG-006", "number out of range", "The value lies outside of what the key allows."),
-    code("TP-CFG-007", "value without a known unit", "Lengths of time are written as \"30 s\", \"5 min\", \"72 h\", \"120 d\" or \"8 y\"; sizes as \"64 KiB\", \"10 MB\" or \"2 GiB\"; rates as \"10/s\", \"100/min\" or \"90/h\". Whole numbers only."),
+    code(
+        "TP-CFG-007",
+        "value without a known unit",
+        "Lengths of time are written as \"30 s\", \"5 min\", \"72 h\", \"120 d\" or \"8 y\"; sizes as \"64 KiB\", \"10 MB\" or \"2 GiB\"; rates as \"10/s\", \"100/min\" or \"90/h\". Whole numbers only.",
+    ),
     code("TP-CFG-008", "unknown word", "The key takes one of a few words, and this is none of them."),
     code("TP-CFG-009", "a needed key is missing", "The table cannot work without this key."),
-    code("TP-CFG-010", "unknown type", "`type` says which source or provider this is. `tillpost config schema` lists those of this release."),
-    code("TP-CFG-011", "value has the wrong form", "For example a URL without https://, an address without a port, or a country that is not two capital letters."),
-    code("TP-CFG-012", "secret not found", "The file, environment variable or credential that a secret refers to is missing, empty or may not be read by the user that runs Tillpost. A relative file begins at the folder of the config file."),
-    code("TP-CFG-013", "reference to a secret is not understood", "A secret is { file = \"PATH\" }, { env = \"NAME\" }, { credential = \"NAME\" } or literal text; exactly one of them."),
-    code("TP-CFG-014", "unknown time zone", "Names are those of the IANA database, such as America/New_York or Europe/Berlin. Abbreviations such as EST do not say when summer time is."),
-    code("TP-CFG-015", "there is no provider of this name", "A channel names its providers by the name of their table: [providers.main] is \"main\"."),
+    code(
+        "TP-CFG-010",
+        "unknown type",
+        "`type` says which source or provider this is. `tillpost config schema` lists those of this release.",
+    ),
+    code(
+        "TP-CFG-011",
+        "value has the wrong form",
+        "For example a URL without https://, an address without a port, or a country that is not two capital letters.",
+    ),
+    code(
+        "TP-CFG-012",
+        "secret not found",
+        "The file, environment variable or credential that a secret refers to is missing, empty or may not be read by the user that runs Tillpost. A relative file begins at the folder of the config file.",
+    ),
+    code(
+        "TP-CFG-013",
+        "reference to a secret is not understood",
+        "A secret is { file = \"PATH\" }, { env = \"NAME\" }, { credential = \"NAME\" } or literal text; exactly one of them.",
+    ),
+    code(
+        "TP-CFG-014",
+        "unknown time zone",
+        "Names are those of the IANA database, such as America/New_York or Europe/Berlin. Abbreviations such as EST do not say when summer time is.",
+    ),
+    code(
+        "TP-CFG-015",
+        "there is no provider of this name",
+        "A channel names its providers by the name of their table: [providers.main] is \"main\".",
+    ),
     code("TP-CFG-016", "the provider cannot send on this channel", "An e-mail provider cannot send texts, and the other way round."),
-    code("TP-CFG-017", "key is too short", "Whoever has the key of a till can post sales. Keys have 16 characters or more; `tillpost init` makes good ones."),
-    code("TP-CFG-018", "key is used twice", "Each till has keys of its own, so that sales are counted where they were made and one till can be locked out alone."),
-    code("TP-CFG-019", "plain HTTP beyond this machine", "Anyone on the network could read receipts and keys. It is allowed where tls = \"off\" is written down in [http], for networks that are trusted."),
-    code("TP-CFG-020", "plain HTTP is switched on", "tls = \"off\" is written down: receipts and keys cross the network unencrypted. Keep the tills in a network of their own."),
-    code("TP-CFG-021", "unencrypted connection to a provider", "base_url begins with http:// and leads beyond this machine. Credentials and receipts would be readable on the way."),
-    code("TP-CFG-022", "secret stands in the config file", "It works, but whoever may read or copy the file has the secret. Put it into a file that only Tillpost may read and write { file = \"PATH\" }."),
-    code("TP-CFG-023", "environment variable or flag is not understood", "Variables are written TILLPOST__SECTION__KEY with two underscores between the levels, flags as section.key=value."),
+    code(
+        "TP-CFG-017",
+        "key is too short",
+        "Whoever has the key of a till can post sales. Keys have 16 characters or more; `tillpost init` makes good ones.",
+    ),
+    code(
+        "TP-CFG-018",
+        "key is used twice",
+        "Each till has keys of its own, so that sales are counted where they were made and one till can be locked out alone.",
+    ),
+    code(
+        "TP-CFG-019",
+        "plain HTTP beyond this machine",
+        "Anyone on the network could read receipts and keys. It is allowed where tls = \"off\" is written down in [http], for networks that are trusted.",
+    ),
+    code(
+        "TP-CFG-020",
+        "plain HTTP is switched on",
+        "tls = \"off\" is written down: receipts and keys cross the network unencrypted. Keep the tills in a network of their own.",
+    ),
+    code(
+        "TP-CFG-021",
+        "unencrypted connection to a provider",
+        "base_url begins with http:// and leads beyond this machine. Credentials and receipts would be readable on the way.",
+    ),
+    code(
+        "TP-CFG-022",
+        "secret stands in the config file",
+        "It works, but whoever may read or copy the file has the secret. Put it into a file that only Tillpost may read and write { file = \"PATH\" }.",
+    ),
+    code(
+        "TP-CFG-023",
+        "environment variable or flag is not understood",
+        "Variables are written TILLPOST__SECTION__KEY with two underscores between the levels, flags as section.key=value.",
+    ),
     code("TP-CFG-024", "channel without providers", "Nothing can be sent on a channel that has no providers."),
     code("TP-CFG-025", "two settings contradict each other", "Both are allowed by themselves, but together one of them has no effect."),
-    code("TP-CFG-026", "key looks mistyped", "It begins as keys do that Tillpost made, but its check sum is wrong: a character was lost or changed while it was copied."),
+    code(
+        "TP-CFG-026",
+        "key looks mistyped",
+        "It begins as keys do that Tillpost made, but its check sum is wrong: a character was lost or changed while it was copied.",
+    ),
     code("TP-CFG-027", "the shop is not described", "Without a name and a time zone receipts show neither, and quiet hours follow UTC."),
 ];
 
@@ -168,8 +250,14 @@ mod tests {
     #[test]
     fn the_form_is_that_of_the_handbook() {
         let place = Place { layer: Layer::File, source: "/etc/tillpost/tillpost.toml".into(), line: 31, column: 12 };
-        let p = Problem::error("TP-CFG-012", &place, "providers.sendgrid.api_key", "provider \"sendgrid\": api key file not found", "create it")
-            .why("/etc/tillpost/key does not exist");
+        let p = Problem::error(
+            "TP-CFG-012",
+            &place,
+            "providers.sendgrid.api_key",
+            "provider \"sendgrid\": api key file not found",
+            "create it",
+        )
+        .why("/etc/tillpost/key does not exist");
         assert_eq!(
             p.text(),
             "error[TP-CFG-012]: provider \"sendgrid\": api key file not found\n  at /etc/tillpost/tillpost.toml:31:12\n  why: /etc/tillpost/key does not exist\n  fix: create it\n"

@@ -5,8 +5,7 @@ use crate::config::checked::Rate;
 use std::time::Duration;
 
 /// Units of time, longest first, in milliseconds. A year is 365 days.
-const TIMES: &[(&str, u64)] =
-    &[("y", 31_536_000_000), ("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
+const TIMES: &[(&str, u64)] = &[("y", 31_536_000_000), ("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Units of size, largest first, in bytes.
 const SIZES: &[(&str, u64)] = &[
