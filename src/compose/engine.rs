@@ -182,7 +182,12 @@ impl io::Write for Capped {
     }
 }
 
+/// What went wrong, at the innermost template that says so.
 fn fault(name: &str, error: &Error) -> TemplateFault {
+    let mut error = error;
+    while let Some(inner) = std::error::Error::source(error).and_then(|e| e.downcast_ref::<Error>()) {
+        error = inner;
+    }
     let message = match error.kind() {
         ErrorKind::OutOfFuel => "runs too long".to_owned(),
         kind => match error.detail() {
