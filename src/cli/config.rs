@@ -20,8 +20,8 @@ pub const INVALID: u8 = 3;
 /// `tillpost config check`
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct CheckArgs {
-    /// Print one JSON value for programs.
-    #[arg(long)]
+    /// `--json`, as everywhere.
+    #[arg(skip)]
     pub json: bool,
 }
 
@@ -31,16 +31,16 @@ pub struct ShowArgs {
     /// Say for each value where it comes from.
     #[arg(long)]
     pub origin: bool,
-    /// Print one JSON value for programs.
-    #[arg(long)]
+    /// `--json`, as everywhere.
+    #[arg(skip)]
     pub json: bool,
 }
 
 /// `tillpost config schema`
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct SchemaArgs {
-    /// Name the form of the output in it, as other commands do.
-    #[arg(long)]
+    /// `--json`, as everywhere.
+    #[arg(skip)]
     pub json: bool,
 }
 

@@ -31,14 +31,14 @@ pub struct InitArgs {
     /// File to write; without it ./tillpost.toml.
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
-    /// Take the usual for what is not given.
-    #[arg(short, long)]
+    /// `--yes`, as everywhere.
+    #[arg(skip)]
     pub yes: bool,
     /// Overwrite a config that is there. A till key that is there is kept.
     #[arg(long)]
     pub force: bool,
-    /// Print one JSON value for programs.
-    #[arg(long)]
+    /// `--json`, as everywhere.
+    #[arg(skip)]
     pub json: bool,
 }
 

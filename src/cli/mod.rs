@@ -16,6 +16,7 @@ pub mod status;
 
 use crate::app;
 use crate::config::load::{self, Sources};
+use crate::sys::random::{self, SystemRandom};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
@@ -247,10 +248,12 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
     match command {
         Command::Run => run::run(&global),
         Command::Demo(args) => demo::demo(&args),
-        Command::Init(args) => init::init(&args, &app::kinds(), &init::random_bytes, out, err).unwrap_or(exit::FAILED),
-        Command::Config(ConfigCommand::Check(args)) => config::check(&args, &global.sources(), &app::kinds(), out, err).unwrap_or(exit::FAILED),
-        Command::Config(ConfigCommand::Show(args)) => config::show(&args, &global.sources(), &app::kinds(), out, err).unwrap_or(exit::FAILED),
-        Command::Config(ConfigCommand::Schema(args)) => config::schema(&args, &app::kinds(), out).unwrap_or(exit::FAILED),
+        Command::Init(mut args) => {
+            (args.json, args.yes) = (global.json, global.yes);
+            let mut random = || Ok(random::bytes(&SystemRandom::default()));
+            init::init(&args, &app::kinds(), &mut random, out, err).unwrap_or(exit::FAILED)
+        }
+        Command::Config(command) => configure(command, &global, out, err).unwrap_or(exit::FAILED),
         Command::Help { topic } => say(&global, help::help(topic.as_deref()), out, err),
         Command::Status => say(&global, status::status(&global.folder()), out, err),
         Command::Receipt(command) => say(&global, receipt::receipt(&command, &global.folder()), out, err),
@@ -264,6 +267,15 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Provider(ProviderCommand::Classify(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Sms(command) => say(&global, sms::sms(&command), out, err),
         Command::Simulate(args) => simulate::simulate(&args, global.json, out, err),
+    }
+}
+
+fn configure(command: ConfigCommand, global: &Global, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+    let (sources, kinds, json) = (global.sources(), app::kinds(), global.json);
+    match command {
+        ConfigCommand::Check(args) => config::check(&config::CheckArgs { json, ..args }, &sources, &kinds, out, err),
+        ConfigCommand::Show(args) => config::show(&config::ShowArgs { json, ..args }, &sources, &kinds, out, err),
+        ConfigCommand::Schema(args) => config::schema(&config::SchemaArgs { json, ..args }, &kinds, out),
     }
 }
 
