@@ -13,7 +13,8 @@ use toml::de::{DeTable, DeValue};
 pub fn from_toml(text: &str, layer: Layer, source: &str) -> (Table, Vec<Problem>) {
     let lines = Lines::new(text, layer, source);
     let (document, errors) = DeTable::parse_recoverable(text);
-    let problems = errors.iter().map(|e| syntax(&lines.place(e.span().map_or(0, |s| s.start)), e.message())).collect();
+    let mut problems: Vec<Problem> = errors.iter().map(|e| syntax(&lines.place(e.span().map_or(0, |s| s.start)), e.message())).collect();
+    problems.dedup();
     (lines.table(document.get_ref()), problems)
 }
 

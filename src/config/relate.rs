@@ -152,23 +152,29 @@ fn provider_urls(r: &Related<'_>, problems: &mut Vec<Problem>) {
 
 fn contradictions(r: &Related<'_>, problems: &mut Vec<Problem>) {
     let Some(routing) = r.settings.table("routing") else { return };
-    let mut say = |key: &str, message: &str, fix: &str, severity_is_error: bool| {
-        let Some(node) = find(r.tree, &["routing", key]) else { return };
-        let code = if severity_is_error { "TP-CFG-006" } else { "TP-CFG-025" };
-        let found = Problem::error(code, &node.place, format!("routing.{key}"), format!("[routing]: {message}"), fix);
-        problems.push(if severity_is_error { found } else { found.warning() });
-    };
-    if let (Some(failover), Some(fallback)) = (build::duration(routing, "failover_after"), build::duration(routing, "fallback_after"))
-        && failover >= fallback
+    let length = |key| build::duration(routing, key);
+    if length("failover_after").zip(length("fallback_after")).is_some_and(|(failover, fallback)| failover >= fallback) {
+        let message = "failover_after is not below fallback_after, so the channel gives up first";
+        problems.extend(contradiction(r, ["failover_after", "fallback_after"], message));
+    }
+    if routing.int("failover_attempts").zip(routing.int("max_attempts")).is_some_and(|(failover, most)| failover > most) {
+        let message = "failover_attempts is above max_attempts, so no second provider is tried";
+        problems.extend(contradiction(r, ["failover_attempts", "max_attempts"], message));
+    }
+    if let (Some(Setting::List(all)), Some(node)) = (routing.0.get("retry"), find(r.tree, &["routing", "retry"]))
+        && all.is_empty()
     {
-        say("failover_after", "failover_after is not below fallback_after, so the channel gives up first", "make it shorter", false);
+        let fix = "write at least one pause, for example [\"30 s\"]";
+        problems.push(Problem::error("TP-CFG-006", &node.place, "routing.retry", "[routing]: retry is empty", fix));
     }
-    if routing.int("failover_attempts") > routing.int("max_attempts") {
-        say("failover_attempts", "failover_attempts is above max_attempts, so no second provider is tried", "make it smaller", false);
-    }
-    if matches!(routing.0.get("retry"), Some(Setting::List(all)) if all.is_empty()) {
-        say("retry", "retry is empty", "write at least one pause, for example [\"30 s\"]", true);
-    }
+}
+
+/// Stands at the first of the two that somebody wrote.
+fn contradiction(r: &Related<'_>, keys: [&str; 2], message: &str) -> Option<Problem> {
+    let nodes = keys.into_iter().filter_map(|key| Some((key, find(r.tree, &["routing", key])?)));
+    let (key, node) = nodes.max_by_key(|(key, node)| (node.place.layer != Layer::Default, *key == keys[0]))?;
+    let fix = format!("make {} smaller or {} larger", keys[0], keys[1]);
+    Some(Problem::error("TP-CFG-025", &node.place, format!("routing.{key}"), format!("[routing]: {message}"), fix).warning())
 }
 
 /// A file without a name or time zone of the shop was probably not finished.

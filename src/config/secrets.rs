@@ -66,7 +66,7 @@ impl Fetch<'_> {
         match (reference(node), self) {
             (Reference::Odd, _) => Err(Missing {
                 code: "TP-CFG-013",
-                what: "is no secret that is understood".into(),
+                what: "is not written as a secret is".into(),
                 why: "a secret is text or a table with exactly one of file, env, credential".into(),
                 fix: "write { file = \"PATH\" } or { env = \"NAME\" }".into(),
             }),

@@ -1,7 +1,7 @@
 //! What holds and where each value comes from. Secrets are `***` with the place of the secret; a value
 //! whose key is not known could be a secret that was misspelt, so it is `***` too.
 
-use crate::config::forms::without_user;
+use crate::config::forms::{url, without_user};
 use crate::config::key::{Key, Kinds, Shape};
 use crate::config::keys::{ROOT, known};
 use crate::config::secrets::{Reference, reference};
@@ -75,6 +75,7 @@ fn masked(node: &Node, shape: Option<Shape>) -> (Json, Option<String>) {
             let stars = if matches!(node.value, Value::List(_)) { json!(vec!["***"; from.len()]) } else { json!("***") };
             (stars, Some(from.join(", ")))
         }
+        Some(Shape::Url) if node.text().is_some_and(|t| url(t).is_none()) => (json!("***"), Some("no URL".to_owned())),
         Some(_) => (open(node), None),
     }
 }
@@ -119,7 +120,7 @@ pub fn text(rows: &[Row], origin: bool) -> String {
         let Some((name, parents)) = row.path.split_last() else { continue };
         if heading != Some(parents) && !parents.is_empty() {
             let names: Vec<String> = parents.iter().map(|n| bare(n)).collect();
-            let _ = write!(out, "{}[{}]\n", if out.is_empty() { "" } else { "\n" }, names.join("."));
+            let _ = writeln!(out, "{}[{}]", if out.is_empty() { "" } else { "\n" }, names.join("."));
         }
         heading = Some(parents);
         let mut line = format!("{} = {}", bare(name), toml(&row.value));

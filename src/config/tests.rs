@@ -231,10 +231,11 @@ fn one_mistake_one_problem() {
         ("[providers.a]\ntype = \"capture\"\nallow_insecure = true\nbase_url = \"http://10.0.0.1\"", ""),
         ("[routing]\nretry = []", "006 3:9"),
         ("[routing]\nfailover_after = \"3 h\"", "025 3:18"),
+        ("[routing]\nmax_attempts = 2", "025 3:16"),
         ("[agent]\nlog = { level = \"loud\" }", "008 3:17"),
         ("[agent]\ndisk_budget = 99999999999999999999", "005 3:15"),
         ("[brand]\ncolor = \"green\"", "011 3:9"),
-        ("[shop.x]\na = 1", "003 2:7"),
+        ("[agent.x]\na = 1", "003 2:8"),
         ("nam = 1", "003 2:1"),
     ] {
         let (_place, loaded) = one_file(&format!("{SHOP}{text}"));
@@ -326,7 +327,7 @@ fn a_config_for_the_simulator() {
     let config = from_json(&given, &kinds(), true).unwrap();
     assert_eq!((config.providers["mail"].kind.as_str(), config.sources["front"].kind.as_str()), ("postmark", "square"));
     assert_eq!(config.providers["texts"].settings.0["api_key"], Setting::Text("x".into()));
-    assert_eq!((config.routing.max_attempts, config.routing.max_attempts, config.safe_mode), (4, 4, false));
+    assert_eq!((config.routing.max_attempts, config.routing.failover_attempts, config.safe_mode), (4, 3, false));
     assert_eq!(config.channels[&Channel::Email].providers, ["mail", "second"]);
     assert_eq!(config.providers["mail"].timeout.as_secs(), 30);
 
@@ -371,7 +372,6 @@ fn no_secret_is_ever_shown() {
         }
         let all = format!("{}{}", String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
         let all = format!("{all}{:?}", load(&sources, &kinds()));
-        // A path of a file may be in it; the URL that is no URL and a bare word are no secrets of a known shape.
         assert!(!all.contains(CANARY), "{text}\n{all}");
     }
 }
@@ -437,4 +437,17 @@ fn the_schema_names_every_key_and_agrees_with_the_check() {
     ] {
         assert_eq!(validator.is_valid(&config), good, "{config}");
     }
+}
+
+#[test]
+fn what_is_shown_is_toml_with_the_note_of_each_secret() {
+    let place =
+        Place::with(&[("tillpost.toml", "[tills.\"front desk\"]\nkey = [{ file = \"k\" }, { env = \"K\" }, \"literal-0123456789\"]\n")]);
+    let mut out = Vec::new();
+    show(&ShowArgs::default(), &place.sources(&[], &[]), &kinds(), &mut out, &mut Vec::new()).unwrap();
+    let shown = String::from_utf8(out).unwrap();
+    let read: Value = toml::from_str(&shown).unwrap();
+    assert_eq!((&read["http"]["rate_burst"], &read["tills"]["front desk"]["key"]), (&json!(500), &json!(["***", "***", "***"])));
+    let note = format!("# file {}, env K, literal\n", place.path("k").display());
+    assert!(shown.contains(&note), "{shown}");
 }

@@ -157,13 +157,13 @@ impl<'a> Walk<'a> {
             Shape::Duration => units::parse_duration(text).map(Setting::Duration),
             Shape::Size => units::parse_size(text).and_then(|n| i64::try_from(n).ok()).map(Setting::Int),
             Shape::Rate => units::parse_rate(text).and_then(|_| kept()),
-            Shape::Word(words) => words.contains(&text).then(kept)?,
+            Shape::Word(words) => words.contains(&text).then(kept).flatten(),
             Shape::Path => Some(Setting::Text(node.place.resolve(text).to_string_lossy().into_owned())).filter(|_| !text.is_empty()),
-            Shape::Socket => forms::is_socket(text).then(kept)?,
+            Shape::Socket => forms::is_socket(text).then(kept).flatten(),
             Shape::Url => forms::url(text).filter(|u| !u.has_user).and_then(|_| kept()),
             Shape::TimeZone => TimeZoneDatabase::bundled().get(text).ok().and_then(|_| kept()),
-            Shape::Mailbox => forms::is_mailbox(text).then(kept)?,
-            Shape::Form(form) => (form.good)(text).then(kept)?,
+            Shape::Mailbox => forms::is_mailbox(text).then(kept).flatten(),
+            Shape::Form(form) => (form.good)(text).then(kept).flatten(),
             _ => kept(),
         };
         if read.is_none() {
