@@ -273,9 +273,9 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
 fn configure(command: ConfigCommand, global: &Global, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     let (sources, kinds, json) = (global.sources(), app::kinds(), global.json);
     match command {
-        ConfigCommand::Check(args) => config::check(&config::CheckArgs { json, ..args }, &sources, &kinds, out, err),
+        ConfigCommand::Check(_) => config::check(&config::CheckArgs { json }, &sources, &kinds, out, err),
         ConfigCommand::Show(args) => config::show(&config::ShowArgs { json, ..args }, &sources, &kinds, out, err),
-        ConfigCommand::Schema(args) => config::schema(&config::SchemaArgs { json, ..args }, &kinds, out),
+        ConfigCommand::Schema(_) => config::schema(&config::SchemaArgs { json }, &kinds, out),
     }
 }
 
