@@ -75,14 +75,25 @@ fn fetch(folder: &Path, which: &Which) -> Result<Value, Failure> {
         word => Some(State::from_word(word).ok_or_else(|| Failure::new(exit::USAGE, format!("{word} is no state")))?),
     };
     let limit = which.limit.clamp(1, 200);
-    look(folder, &format!("/v1/outbox?limit={limit}&state={}", encode(word)), move |read| shown::outbox(read, &Filter { state, limit, ..Filter::default() }))
+    look(folder, &format!("/v1/outbox?limit={limit}&state={}", encode(word)), move |read| {
+        shown::outbox(read, &Filter { state, limit, ..Filter::default() })
+    })
 }
 
 fn list(folder: &Path, which: &Which) -> Outcome {
     let json = fetch(folder, which)?;
     let mut said = String::new();
     for d in rows(&json, "deliveries") {
-        let _ = writeln!(said, "{}  {:<10} {:<6} {:<24} {} {}", text(d, "delivery_id"), text(d, "state"), text(d, "channel"), text(d, "to"), text(d, "provider"), text(d, "reason"));
+        let _ = writeln!(
+            said,
+            "{}  {:<10} {:<6} {:<24} {} {}",
+            text(d, "delivery_id"),
+            text(d, "state"),
+            text(d, "channel"),
+            text(d, "to"),
+            text(d, "provider"),
+            text(d, "reason")
+        );
     }
     if said.is_empty() {
         said.push_str("nothing\n");
@@ -95,9 +106,25 @@ fn show(folder: &Path, id: &str) -> Outcome {
     if json.is_null() {
         return Err(Failure::new(exit::NOT_FOUND, format!("there is no delivery {id}")));
     }
-    let mut said = format!("{} by {} to {}: {} {}\n", text(&json, "kind"), text(&json, "channel"), text(&json, "to"), text(&json, "state"), text(&json, "reason"));
+    let mut said = format!(
+        "{} by {} to {}: {} {}\n",
+        text(&json, "kind"),
+        text(&json, "channel"),
+        text(&json, "to"),
+        text(&json, "state"),
+        text(&json, "reason")
+    );
     for a in rows(&json, "history") {
-        let _ = writeln!(said, "{}  attempt {} at {}: {}/{} {}", text(a, "ended_at"), a.get("n").unwrap_or(&Value::Null), text(a, "provider"), text(a, "class"), text(a, "scope"), text(a, "detail"));
+        let _ = writeln!(
+            said,
+            "{}  attempt {} at {}: {}/{} {}",
+            text(a, "ended_at"),
+            a.get("n").unwrap_or(&Value::Null),
+            text(a, "provider"),
+            text(a, "class"),
+            text(a, "scope"),
+            text(a, "detail")
+        );
     }
     Ok(Said::new(json, said))
 }

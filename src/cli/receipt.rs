@@ -62,7 +62,16 @@ fn list(folder: &Path, wanted: &str, till: Option<&str>, limit: u32) -> Outcome 
     let json = look(folder, &path, move |read| shown::receipts(read, &find, true))?;
     let mut said = String::new();
     for r in rows(&json, "receipts") {
-        let line = format!("{}  {}  {:>10} {}  {:<12} {:<12} {}", text(r, "receipt_id"), text(r, "at"), text(r, "total"), text(r, "currency"), text(r, "receipt_number"), text(r, "state"), text(r, "contact"));
+        let line = format!(
+            "{}  {}  {:>10} {}  {:<12} {:<12} {}",
+            text(r, "receipt_id"),
+            text(r, "at"),
+            text(r, "total"),
+            text(r, "currency"),
+            text(r, "receipt_number"),
+            text(r, "state"),
+            text(r, "contact")
+        );
         let _ = writeln!(said, "{}", line.trim_end());
     }
     if said.is_empty() {
@@ -79,12 +88,21 @@ fn show(folder: &Path, id: &str) -> Outcome {
     })?;
     let entries = rows(&json, "timeline");
     if entries.is_empty() {
-        return Err(Failure::new(exit::NOT_FOUND, format!("there is no receipt {id}\n  fix: look for it with `tillpost receipt find TEXT`")));
+        return Err(Failure::new(
+            exit::NOT_FOUND,
+            format!("there is no receipt {id}\n  fix: look for it with `tillpost receipt find TEXT`"),
+        ));
     }
     let mut said = String::new();
     for e in entries {
         let detail = text(e, "detail");
-        let _ = writeln!(said, "{}  {}{}", text(e, "at"), text(e, "text"), if detail.is_empty() { String::new() } else { format!(" ({detail})") });
+        let _ = writeln!(
+            said,
+            "{}  {}{}",
+            text(e, "at"),
+            text(e, "text"),
+            if detail.is_empty() { String::new() } else { format!(" ({detail})") }
+        );
     }
     Ok(Said::new(json, said))
 }
@@ -107,7 +125,17 @@ pub fn explain(id: &str, folder: &Path) -> Outcome {
         let _ = writeln!(said, "no message was made: {}", text(&json, "no_message"));
     }
     for d in rows(&json, "deliveries") {
-        let _ = writeln!(said, "{} by {} to {}: {}{}, {} attempts{}", text(d, "kind"), text(d, "channel"), text(d, "to"), text(d, "state"), bracket(text(d, "reason")), d.get("attempts").unwrap_or(&Value::Null), at(text(d, "provider")));
+        let _ = writeln!(
+            said,
+            "{} by {} to {}: {}{}, {} attempts{}",
+            text(d, "kind"),
+            text(d, "channel"),
+            text(d, "to"),
+            text(d, "state"),
+            bracket(text(d, "reason")),
+            d.get("attempts").unwrap_or(&Value::Null),
+            at(text(d, "provider"))
+        );
     }
     let _ = writeln!(said, "if the sale came now:");
     for c in rows(&json, "would_now") {

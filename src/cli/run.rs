@@ -6,8 +6,8 @@ use crate::config::checked::{Config, Till};
 use crate::config::load::{self, Loaded};
 use crate::config::{Secret, problem, till_key};
 use crate::observe::log;
-use crate::sys::random::{self, SystemRandom};
 use crate::sys::durable;
+use crate::sys::random::{self, SystemRandom};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -52,8 +52,12 @@ fn with_last_good(mut config: Config) -> io::Result<Config> {
     durable::private_folder(&config.agent.data_dir)?;
     durable::private_folder(&keys)?;
     let key = first_key(&keys.join("till-key"))?;
-    config.tills.insert("till".into(), Till { keys: vec![key], test: false, source: None, addresses: Vec::new(), receipts: Default::default() });
-    eprintln!("safe mode: no config file was found. Sales are stored, nothing is sent.\nnext: write a config with `tillpost init`, then start again");
+    config
+        .tills
+        .insert("till".into(), Till { keys: vec![key], test: false, source: None, addresses: Vec::new(), receipts: Default::default() });
+    eprintln!(
+        "safe mode: no config file was found. Sales are stored, nothing is sent.\nnext: write a config with `tillpost init`, then start again"
+    );
     Ok(config)
 }
 
@@ -78,7 +82,12 @@ pub fn failed(error: &StartError) -> u8 {
 
 /// Two async workers, as the box has little to spare.
 pub fn in_runtime(life: impl Future<Output = u8>) -> u8 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(4).thread_stack_size(1 << 20).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(4)
+        .thread_stack_size(1 << 20)
+        .enable_all()
+        .build();
     match runtime {
         Ok(runtime) => runtime.block_on(life),
         Err(error) => {

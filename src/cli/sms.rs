@@ -22,6 +22,14 @@ pub fn sms(command: &SmsCommand) -> Outcome {
     let after = sms::count(&replaced);
     let json = json!({"encoding": plain.encoding.word(), "units": plain.units, "segments": plain.segments,
         "after_replacement": {"encoding": after.encoding.word(), "units": after.units, "segments": after.segments, "text": replaced}});
-    let say = format!("{}, {} units, {} segments; after replacement {}, {} units, {} segments\n", plain.encoding.word(), plain.units, plain.segments, after.encoding.word(), after.units, after.segments);
+    let say = format!(
+        "{}, {} units, {} segments; after replacement {}, {} units, {} segments\n",
+        plain.encoding.word(),
+        plain.units,
+        plain.segments,
+        after.encoding.word(),
+        after.units,
+        after.segments
+    );
     Ok(Said::new(json, say))
 }

@@ -27,7 +27,8 @@ pub fn ask(folder: &Path, method: &str, path: &str, body: Option<&Value>) -> Res
     stream.set_read_timeout(Some(TIME)).map_err(failed)?;
     let body = body.map(Value::to_string).unwrap_or_default();
     let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: local\r\nConnection: close\r\n{kind}Content-Length: {}\r\n\r\n{body}", body.len());
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: local\r\nConnection: close\r\n{kind}Content-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes()).map_err(failed)?;
     let mut answer = Vec::new();
     stream.take(64 << 20).read_to_end(&mut answer).map_err(failed)?;
@@ -44,7 +45,9 @@ pub fn ask(folder: &Path, method: &str, path: &str, body: Option<&Value>) -> Res
 /// One that changes something: without an agent it cannot be done.
 pub fn order(folder: &Path, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
     ask(folder, method, path, body).map_err(|no| match no {
-        NoAnswer::NotRunning => Failure::new(exit::UNREACHABLE, format!("no agent runs on {}\n  fix: start it with `tillpost run`", folder.display())),
+        NoAnswer::NotRunning => {
+            Failure::new(exit::UNREACHABLE, format!("no agent runs on {}\n  fix: start it with `tillpost run`", folder.display()))
+        }
         NoAnswer::Refused(failure) => failure,
     })
 }

@@ -22,7 +22,8 @@ pub fn status(folder: &Path) -> Outcome {
         let _ = writeln!(said, "safe mode  sales are stored, nothing is sent; next: tillpost init");
     }
     let counts = json.get("outbox").and_then(Value::as_object);
-    let shown: Vec<String> = counts.into_iter().flatten().filter(|(_, n)| n.as_i64() != Some(0)).map(|(state, n)| format!("{n} {state}")).collect();
+    let shown: Vec<String> =
+        counts.into_iter().flatten().filter(|(_, n)| n.as_i64() != Some(0)).map(|(state, n)| format!("{n} {state}")).collect();
     let _ = writeln!(said, "outbox     {}", if shown.is_empty() { "empty".to_owned() } else { shown.join(", ") });
     if let Some(oldest) = json.get("oldest_s").and_then(Value::as_u64).filter(|s| *s > 0) {
         let _ = writeln!(said, "oldest     waits {}", for_people(Duration::from_secs(oldest)));
@@ -57,7 +58,15 @@ pub fn events(folder: &Path) -> Outcome {
     let json = look(folder, "/v1/events/log", |read| shown::events(read, 100))?;
     let mut said = String::new();
     for e in rows(&json, "events") {
-        let _ = writeln!(said, "{}  {:<12} {:<20} {} {}", text(e, "at"), text(e, "source"), text(e, "type"), text(e, "state"), text(e, "reason"));
+        let _ = writeln!(
+            said,
+            "{}  {:<12} {:<20} {} {}",
+            text(e, "at"),
+            text(e, "source"),
+            text(e, "type"),
+            text(e, "state"),
+            text(e, "reason")
+        );
     }
     Ok(Said::new(json, said))
 }
@@ -67,7 +76,15 @@ pub fn suppressions(folder: &Path) -> Outcome {
     let json = look(folder, "/v1/suppressions", |read| shown::suppressions(read, 1000))?;
     let mut said = String::new();
     for s in rows(&json, "suppressions") {
-        let _ = writeln!(said, "{}  {:<6} {:<32} {} ({})", text(s, "at"), text(s, "channel"), text(s, "address"), text(s, "reason"), text(s, "origin"));
+        let _ = writeln!(
+            said,
+            "{}  {:<6} {:<32} {} ({})",
+            text(s, "at"),
+            text(s, "channel"),
+            text(s, "address"),
+            text(s, "reason"),
+            text(s, "origin")
+        );
     }
     Ok(Said::new(json, said))
 }

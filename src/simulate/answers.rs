@@ -123,7 +123,11 @@ fn entry(value: &Value) -> Result<Entry, String> {
         Some(Value::Object(map)) => {
             let status = map.get("status").and_then(Value::as_u64).and_then(|s| u16::try_from(s).ok()).ok_or("needs `status`")?;
             let headers = map.get("headers").and_then(Value::as_object);
-            let wait = headers.into_iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("retry-after")).map(|(_, v)| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+            let wait = headers
+                .into_iter()
+                .flatten()
+                .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))
+                .map(|(_, v)| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
             Answer::Status { status, retry_after: wait }
         }
         _ => return Err("needs `answer`".into()),

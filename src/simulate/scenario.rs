@@ -73,12 +73,14 @@ impl Scenario {
         let config = match config {
             Value::String(path) => {
                 let text = std::fs::read_to_string(&path).map_err(|e| ScenarioError::Config(format!("{path}: {e}")))?;
-                let table: toml::Table = text.parse().map_err(|e: toml::de::Error| ScenarioError::Config(format!("{path}: {}", e.message())))?;
+                let table: toml::Table =
+                    text.parse().map_err(|e: toml::de::Error| ScenarioError::Config(format!("{path}: {}", e.message())))?;
                 serde_json::to_value(table).map_err(|e| ScenarioError::Config(e.to_string()))?
             }
             other => other,
         };
-        let config = load::from_json(&config, kinds, true).map_err(|problems| ScenarioError::Config(problems.iter().map(|p| p.text()).collect::<Vec<_>>().join("; ")))?;
+        let config = load::from_json(&config, kinds, true)
+            .map_err(|problems| ScenarioError::Config(problems.iter().map(|p| p.text()).collect::<Vec<_>>().join("; ")))?;
         let contacts = contacts(value)?;
         let mut timeline = Vec::new();
         for (n, entry) in list(value, "timeline").iter().enumerate() {
@@ -86,7 +88,9 @@ impl Scenario {
         }
         timeline.sort_by_key(|(at, _)| *at);
         let scripts = value.get("providers").and_then(Value::as_object).cloned().unwrap_or_default();
-        let scripts = scripts.iter().map(|(name, script)| Ok((name.clone(), Script::parse(script).map_err(|why| wrong(format!("providers.{name}"), why))?)));
+        let scripts = scripts
+            .iter()
+            .map(|(name, script)| Ok((name.clone(), Script::parse(script).map_err(|why| wrong(format!("providers.{name}"), why))?)));
         let scripts = scripts.collect::<Result<_, ScenarioError>>()?;
         let last = timeline.last().map_or(UnixMs(0), |(at, _)| *at);
         let until = match text(value, "until") {
@@ -103,7 +107,14 @@ fn contacts(value: &Value) -> Result<Vec<Contact>, ScenarioError> {
     for (n, c) in list(value, "contacts").iter().enumerate() {
         let preference = list(c, "preference").iter().filter_map(|w| w.as_str().map(str::to_owned)).collect();
         let id = text(c, "id").ok_or_else(|| wrong(format!("contacts[{n}]"), "needs an `id`"))?;
-        out.push(Contact { contact_id: id.to_owned(), name: own(c, "name"), email: own(c, "email"), phone: own(c, "phone"), language: own(c, "language"), preference });
+        out.push(Contact {
+            contact_id: id.to_owned(),
+            name: own(c, "name"),
+            email: own(c, "email"),
+            phone: own(c, "phone"),
+            language: own(c, "language"),
+            preference,
+        });
     }
     Ok(out)
 }

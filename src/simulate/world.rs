@@ -207,7 +207,9 @@ impl World {
                 }
             }
             Happening::Restart => self.restart()?,
-            Happening::Resend { label, channel, address, by } => self.resend(&label, Ask { channel, address, actor: by, ..Ask::default() })?,
+            Happening::Resend { label, channel, address, by } => {
+                self.resend(&label, Ask { channel, address, actor: by, ..Ask::default() })?
+            }
             Happening::CredentialFixed(provider) => {
                 if let Some(agent) = &mut self.agent {
                     agent.core.resume(&provider);
@@ -297,9 +299,14 @@ impl World {
 
     /// An orderly stop: what is in flight is answered and recorded, then a new life begins.
     fn restart(&mut self) -> Result<()> {
-        let keys: Vec<(i64, u64)> = self.queue.iter().filter(|(_, item)| matches!(item, Item::Answer(f) if f.life == self.life)).map(|(k, _)| *k).collect();
+        let keys: Vec<(i64, u64)> =
+            self.queue.iter().filter(|(_, item)| matches!(item, Item::Answer(f) if f.life == self.life)).map(|(k, _)| *k).collect();
         let flights = keys.iter().filter_map(|k| self.queue.remove(k));
-        let finished: Vec<Finished> = flights.filter_map(|item| if let Item::Answer(f) = item { Some(Finished { start: f.start, outcome: f.outcome, content: f.content }) } else { None }).collect();
+        let finished: Vec<Finished> = flights
+            .filter_map(|item| {
+                if let Item::Answer(f) = item { Some(Finished { start: f.start, outcome: f.outcome, content: f.content }) } else { None }
+            })
+            .collect();
         let now = self.now();
         if let Some(agent) = &mut self.agent {
             let core = &mut agent.core;
@@ -455,7 +462,8 @@ impl World {
                 deliveries.push(row);
             }
         }
-        let suppressions: Vec<Value> = read.suppressions(10_000)?.iter().map(|s| json!({"channel": s.channel, "address": s.address, "reason": s.reason})).collect();
+        let suppressions: Vec<Value> =
+            read.suppressions(10_000)?.iter().map(|s| json!({"channel": s.channel, "address": s.address, "reason": s.reason})).collect();
         Ok(json!({"sends": self.sends, "receipts": receipts, "deliveries": deliveries, "suppressions": suppressions, "alerts": self.alerts,
             "dead_letters": dead, "resend_answers": self.answers, "campaigns": [], "found": self.found,
             "offline_s": (self.offline + off).as_secs(), "violations": self.oracle.violations()}))
@@ -483,7 +491,8 @@ fn facts(config: &Config) -> BTreeMap<String, Facts> {
             },
         );
     }
-    let inbox = Facts { kind: "capture".into(), safe_by_key: true, local: true, keeps_content: false, rate: Rate::per_second(100), concurrency: 4 };
+    let inbox =
+        Facts { kind: "capture".into(), safe_by_key: true, local: true, keeps_content: false, rate: Rate::per_second(100), concurrency: 4 };
     facts.insert(TEST_INBOX.to_owned(), inbox);
     facts
 }

@@ -56,7 +56,8 @@ pub fn sale(n: u64) -> Value {
 }
 
 fn lines(n: u64) -> Vec<Value> {
-    let pick = |k: u64| GOODS.get(usize::try_from((n * 7 + k * 3) % GOODS.len() as u64).unwrap_or(0)).copied().unwrap_or(("Tea", 300, false));
+    let pick =
+        |k: u64| GOODS.get(usize::try_from((n * 7 + k * 3) % GOODS.len() as u64).unwrap_or(0)).copied().unwrap_or(("Tea", 300, false));
     (0..1 + n % 4)
         .map(|k| {
             let (name, price, weighed) = pick(k);

@@ -20,7 +20,10 @@ const CODES: &str = include_str!("codes.md");
 pub fn help(topic: Option<&str>) -> Outcome {
     let Some(topic) = topic else {
         let names: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
-        return Ok(Said::new(json!({"topics": names}), format!("topics: {}\nor any code that an answer or the config check names\n", names.join(", "))));
+        return Ok(Said::new(
+            json!({"topics": names}),
+            format!("topics: {}\nor any code that an answer or the config check names\n", names.join(", ")),
+        ));
     };
     let page = TOPICS.iter().find(|(name, _)| *name == topic).map(|(_, text)| (*text).to_owned());
     match page.or_else(|| config::help(topic)).or_else(|| code(topic)) {
