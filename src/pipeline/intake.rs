@@ -302,7 +302,7 @@ fn queue(tx: Tx<'_>, decision: &Decision, receipt: i64, id: ReceiptId, sold_at: 
         reason: "",
         priority: decision.kind.priority(decision.fresh),
         due: now.wall,
-        expires: now.wall + decision.kind.time_to_live(first.channel),
+        expires: super::useful_until(decision.kind, first.channel, now),
         online_ms: None,
     })?;
     Ok(())
