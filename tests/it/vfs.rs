@@ -384,7 +384,10 @@ fn register() {
         vfs.zName = c"cut".as_ptr();
         vfs.szOsFile = size_of::<File>() as c_int;
         vfs.pNext = null_mut();
-        (vfs.xOpen, vfs.xDelete, vfs.xAccess, vfs.xFullPathname) = (Some(open), Some(delete), Some(access), Some(full));
+        vfs.xOpen = Some(open);
+        vfs.xDelete = Some(delete);
+        vfs.xAccess = Some(access);
+        vfs.xFullPathname = Some(full);
         assert_eq!(ffi::sqlite3_vfs_register(Box::into_raw(Box::new(vfs)), 0), ffi::SQLITE_OK);
     }
 }
