@@ -59,7 +59,6 @@ struct State {
     fuse: Option<u64>,
     dead: bool,
     open: usize,
-    syncs: u64,
 }
 
 impl State {
@@ -110,10 +109,6 @@ impl Disk {
 
     pub fn is_dead(&self) -> bool {
         self.state.lock().unwrap().dead
-    }
-
-    pub fn syncs(&self) -> u64 {
-        self.state.lock().unwrap().syncs
     }
 
     /// Files that are open.
@@ -216,7 +211,6 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, _: c_int) -> c_int {
         if !state.powered() {
             return ffi::SQLITE_IOERR_FSYNC;
         }
-        state.syncs += 1;
         each(state, &mut |bytes| {
             for op in std::mem::take(&mut bytes.pending) {
                 op.apply(&mut bytes.synced, || true);
