@@ -416,8 +416,12 @@ impl Core {
             return Ok(None);
         }
         if let Some(why) = tx.read().suppressed(d.channel, &d.address)?.filter(|why| blocks(d.kind, why)) {
-            tx.transition(d.id, d.state, State::Cancelled, &format!("suppressed:{why}"), now.wall)?;
-            self.fall_back(tx, &d, now)?;
+            // What may have arrived before the address was blocked goes by no other way: a person decides.
+            let doubtful = self.bound_to(tx, &d)?.is_some();
+            let to = if doubtful { State::Held } else { State::Cancelled };
+            if tx.transition(d.id, d.state, to, &format!("suppressed:{why}"), now.wall)? && !doubtful {
+                self.fall_back(tx, &d, now)?;
+            }
             return Ok(None);
         }
         let read = tx.read();

@@ -91,6 +91,8 @@ pub struct World {
     line_down_since: Option<UnixMs>,
     offline: Duration,
     calls: BTreeMap<String, u64>,
+    /// Sales of tills that wait for the box to have power again.
+    waiting: Vec<Happening>,
     /// Ids that arrived at providers which drop repeats.
     had: BTreeSet<String>,
     labels: BTreeMap<String, ReceiptId>,
@@ -134,6 +136,7 @@ impl World {
             line_down_since: None,
             offline: Duration::ZERO,
             calls: BTreeMap::new(),
+            waiting: Vec::new(),
             had: BTreeSet::new(),
             labels: BTreeMap::new(),
             oracle: Oracle::default(),
@@ -232,6 +235,10 @@ impl World {
 
     /// A till posts until it is acknowledged, as a till does.
     fn sale(&mut self, label: String, till: String, sale: Value) -> Result<()> {
+        if self.agent.is_none() {
+            self.waiting.push(Happening::Sale { label, till, sale });
+            return Ok(());
+        }
         let bytes = sale.to_string().into_bytes();
         let read = lan::sale(&bytes).map_err(|refusal| ScenarioError::Other(format!("sale {label}: {refusal:?}")))?;
         let receipt_id = ReceiptId::new(self.now().wall.0, random::bytes(self.random.as_ref()));
@@ -303,6 +310,9 @@ impl World {
         self.agent = Some(Box_ { writer, core, floor });
         if !self.line_up {
             self.at(self.time + PROBE_DOWN, Item::ProbeLine);
+        }
+        for sale in std::mem::take(&mut self.waiting) {
+            self.at(self.time + TILL_RETRY, Item::Happens(sale));
         }
         self.step(&[])
     }

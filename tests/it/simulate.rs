@@ -135,12 +135,13 @@ fn bad_days(seed: u64) -> Value {
         .clone()
     };
     let script = || {
-        let mut entries: Vec<Value> = (0..pick(6)).map(|_| json!({"nth": 1 + pick(9), "answer": answer()})).collect();
+        // A mailbox that is gone takes nothing, whatever its server's gateway says.
+        let mut entries = vec![json!({"match": {"to": "gone@example.org"}, "answer": {"refuse": "recipient"}})];
+        entries.extend((0..pick(6)).map(|_| json!({"nth": 1 + pick(9), "answer": answer()})));
         if pick(3) == 0 {
             let from = pick(2_000) as i64;
             entries.push(json!({"from": at(from), "to": at(from + 100 + pick(900) as i64), "answer": answer()}));
         }
-        entries.push(json!({"match": {"to": "gone@example.org"}, "answer": {"refuse": "recipient"}}));
         json!({"script": entries, "latency": (["0 s", "80 ms", "4 s"][pick(3)])})
     };
     let providers = json!({"first": script(), "second": script(), "text": script()});
@@ -154,12 +155,22 @@ fn bad_days(seed: u64) -> Value {
             {"id": "c2", "email": "bo@example.org", "phone": "+12125550101", "preference": ["sms", "email"]}]})
 }
 
+/// How many shops; `TILLPOST_SEEDS` says more. In two halves, as there are two cores.
+fn seeds() -> u64 {
+    std::env::var("TILLPOST_SEEDS").map_or(1000, |n| n.parse().expect("a number"))
+}
+
 #[test]
 fn a_thousand_bad_shops_break_no_promise() {
-    let seeds = std::env::var("TILLPOST_SEEDS").map_or(0..1200, |one| {
-        let one: u64 = one.parse().expect("a seed");
-        one..one + 1
-    });
+    bad_shops(0..seeds() / 2);
+}
+
+#[test]
+fn and_the_other_half_of_them() {
+    bad_shops(seeds() / 2..seeds());
+}
+
+fn bad_shops(seeds: std::ops::Range<u64>) {
     let folder = tempfile::tempdir().unwrap();
     let mut sends = 0;
     let mut outcomes = BTreeMap::<String, u32>::new();
@@ -179,7 +190,7 @@ fn a_thousand_bad_shops_break_no_promise() {
         }
     }
     println!("{} shops, {sends} sends: {outcomes:?}", seeds.end - seeds.start);
-    assert!(seeds.end - seeds.start < 2 || outcomes.len() >= 6, "the world was too kind: {outcomes:?}");
+    assert!(outcomes.len() >= 6, "the world was too kind: {outcomes:?}");
 }
 
 #[test]
