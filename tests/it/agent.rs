@@ -91,13 +91,18 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts it and waits until it can take a sale.
-    pub fn start(&mut self) {
+    /// Starts it, however that ends.
+    pub fn launch(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         self.starts += 1;
+        let said = File::create(self.said_by(self.starts)).unwrap();
+        self.child = Some(self.command(&["run"]).stdout(Stdio::null()).stderr(said).spawn().unwrap());
+    }
+
+    /// Starts it and waits until it can take a sale.
+    pub fn start(&mut self) {
+        self.launch();
         let said = self.said_by(self.starts);
-        let child = self.command(&["run"]).stdout(Stdio::null()).stderr(File::create(&said).unwrap()).spawn().unwrap();
-        self.child = Some(child);
         let ready = || {
             if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
                 panic!("the agent ended with {status}: {}", fs::read_to_string(&said).unwrap());
