@@ -148,7 +148,7 @@ impl Agent {
             no_room: AtomicBool::new(false),
             started,
             demo: outside.demo,
-            pages: web::pages::Pages::default(),
+            pages: web::pages::Pages,
         });
         let marker = web.store.path.with_file_name("running");
         housekeeping(&web, &supervisor, marker.exists());

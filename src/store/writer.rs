@@ -267,10 +267,9 @@ mod tests {
         let (a, b, c, d) = tokio::join!(
             writer.run(|tx| put(tx, 1)),
             writer.run(|tx| put(tx, 2).and(Err::<(), _>(StoreError::Sql("mine".into())))),
-            writer.run(|tx| {
+            writer.run(|tx| -> Result<()> {
                 put(tx, 3)?;
-                let none: Option<()> = None;
-                Ok(none.unwrap())
+                panic!("mine, and nobody else's")
             }),
             writer.run(|tx| put(tx, 4)),
         );
