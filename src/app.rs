@@ -101,7 +101,10 @@ impl Agent {
 
         let composer = Arc::new(composer(&config)?);
         let accounts = accounts(&config)?;
-        let facts = facts(&config, &accounts);
+        let mut facts = facts(&config, &accounts);
+        if outside.courier.is_some() {
+            facts.values_mut().for_each(|f| f.local = false); // it decides what can be reached
+        }
         let courier = outside.courier.unwrap_or_else(|| Arc::new(Accounts { accounts, http: Arc::new(http::Client::new()), line_probe: config.agent.line_probe.clone() }));
         let now = clock.now();
         let online = readers.read(|read| read.fact("online_ms")).await?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
