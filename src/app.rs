@@ -105,7 +105,9 @@ impl Agent {
         if outside.courier.is_some() {
             facts.values_mut().for_each(|f| f.local = false); // it decides what can be reached
         }
-        let courier = outside.courier.unwrap_or_else(|| Arc::new(Accounts { accounts, http: Arc::new(http::Client::new()), line_probe: config.agent.line_probe.clone() }));
+        let courier = outside.courier.unwrap_or_else(|| {
+            Arc::new(Accounts { accounts, http: Arc::new(http::Client::new()), line_probe: config.agent.line_probe.clone() })
+        });
         let now = clock.now();
         let online = readers.read(|read| read.fact("online_ms")).await?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
         let line = Line::new(now, Duration::from_millis(online));
@@ -123,7 +125,15 @@ impl Agent {
         let listener = TcpListener::bind(config.http.listen).await.map_err(|e| StartError::Listen(config.http.listen, e))?;
         let address = listener.local_addr().map_err(|e| StartError::Listen(config.http.listen, e))?;
         let local = local_socket(folder)?;
-        let shell = Dispatch { config: config.clone(), composer: composer.clone(), writer: writer.clone(), courier, clock: clock.clone(), random: random.clone(), supervisor: supervisor.clone() };
+        let shell = Dispatch {
+            config: config.clone(),
+            composer: composer.clone(),
+            writer: writer.clone(),
+            courier,
+            clock: clock.clone(),
+            random: random.clone(),
+            supervisor: supervisor.clone(),
+        };
         let dispatch = shell.start(core);
         let web = Arc::new(Web {
             keys: web::auth::Keys::new(&config),

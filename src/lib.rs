@@ -55,6 +55,7 @@ pub mod http;
 pub mod observe;
 pub mod pipeline;
 pub mod providers;
+pub mod simulate;
 pub mod sources;
 pub mod store;
 pub mod sys;

@@ -11,7 +11,7 @@ use crate::domain::money::Money;
 use crate::domain::time::UnixMs;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
@@ -95,6 +95,7 @@ pub fn environment(overrides: &BTreeMap<String, String>, faults: &mut Vec<Templa
     env.set_fuel(Some(FUEL));
     env.set_recursion_limit(RECURSION);
     env.set_auto_escape_callback(escape_by_name);
+    env.set_formatter(write_value);
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         env.set_syntax(syntax);
     }
@@ -125,6 +126,31 @@ fn escape_by_name(name: &str) -> AutoEscape {
     } else {
         AutoEscape::None
     }
+}
+
+/// Writes a value as its template escapes it. In HTML a slash stays as it is, so that links can be read
+/// and followed by plain tools.
+fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    let text = match (state.auto_escape(), value.as_str()) {
+        (AutoEscape::Html, Some(text)) if !value.is_safe() => text,
+        _ => return escape_formatter(out, state, value),
+    };
+    let mut rest = text;
+    while let Some((plain, after)) = rest.find(['&', '<', '>', '"', '\'']).and_then(|at| rest.split_at_checked(at)) {
+        let mut chars = after.chars();
+        let entity = match chars.next() {
+            Some('&') => "&amp;",
+            Some('<') => "&lt;",
+            Some('>') => "&gt;",
+            Some('"') => "&quot;",
+            _ => "&#39;",
+        };
+        out.write_str(plain)?;
+        out.write_str(entity)?;
+        rest = chars.as_str();
+    }
+    out.write_str(rest)?;
+    Ok(())
 }
 
 /// A hash over the names and texts in use, shortened.
@@ -182,7 +208,12 @@ impl io::Write for Capped {
     }
 }
 
+/// What went wrong, at the innermost template that says so.
 fn fault(name: &str, error: &Error) -> TemplateFault {
+    let mut error = error;
+    while let Some(inner) = std::error::Error::source(error).and_then(|e| e.downcast_ref::<Error>()) {
+        error = inner;
+    }
     let message = match error.kind() {
         ErrorKind::OutOfFuel => "runs too long".to_owned(),
         kind => match error.detail() {

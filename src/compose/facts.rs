@@ -134,13 +134,13 @@ pub fn details(b: &Builder<'_>, line: &Line, price: &str, note: &str, discounts:
         });
     }
     let texts = options.iter().chain(discounts).map(|o| match o.amount.as_str() {
-        Some(amount) if !amount.is_empty() => format!("{} {amount}", o.label),
+        Some(amount) if !amount.is_empty() => format!("{}: {amount}", o.label),
         _ => o.label.to_string(),
     });
     all.extend(texts);
     let words = [
         (line.line_type == LineType::Void, "voided"),
-        (line.line_type == LineType::Return && b.doc.sale.transaction_type != TransactionType::Return, "returned"),
+        (line.line_type == LineType::Return && !line.deposit && b.doc.sale.transaction_type != TransactionType::Return, "returned"),
         (line.gift && !b.gift(), "gift_line"),
     ];
     all.extend(words.iter().filter(|(is, _)| *is).map(|(_, key)| b.speaker.say(key, &[])));

@@ -11,6 +11,16 @@ pub enum Encoding {
     Ucs2,
 }
 
+impl Encoding {
+    /// `GSM-7` or `UCS-2`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Encoding::Gsm7 => "GSM-7",
+            Encoding::Ucs2 => "UCS-2",
+        }
+    }
+}
+
 /// The cost of a text message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {

@@ -33,6 +33,8 @@ macro_rules! view {
                 self.get_value_by_str(key.as_str()?)
             }
             fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+                // A word that Rust keeps for itself.
+                let key = if key == "type" { "kind" } else { key };
                 match key { $(stringify!($field) => Some(self.$field.clone()),)+ _ => None }
             }
             fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -71,7 +73,7 @@ view! {
 }
 view! {
     /// The document itself.
-    Receipt { number, r#type, title, issued_at, date, time, date_short, iso, printed_at, till, cashier, is_copy, is_test, late_by, late_at, related }
+    Receipt { number, kind, title, issued_at, date, time, date_short, iso, printed_at, till, cashier, is_copy, is_test, late_by, late_at, related }
 }
 view! {
     /// One line of the sale.
@@ -267,7 +269,8 @@ impl<'a> Builder<'a> {
         let (total, total_minor) = self.amount(sale.totals.grand.saturating_abs());
         let (subtotal, subtotal_minor) = self.amount(facts::net(sale));
         let (savings, savings_minor) = self.amount(sale.totals.discount.unwrap_or(0));
-        let saved = !gift && sale.totals.discount.is_some_and(|d| d > 0);
+        let bought = matches!(sale.transaction_type, TransactionType::Sale | TransactionType::Exchange);
+        let saved = !gift && bought && sale.totals.discount.is_some_and(|d| d > 0);
         let (change, change_minor) = self.amount(sale.tenders.iter().filter_map(|t| t.change).fold(0, i64::saturating_add));
         let (deposits, deposits_minor) = self.amount(facts::deposits(sale));
         let paid_with = if gift { String::new() } else { facts::paid_with(self) };
@@ -316,7 +319,11 @@ impl<'a> Builder<'a> {
             loyalty: if gift { none() } else { facts::loyalty(self) },
             promo: Value::from(self.doc.promo && !gift && !self.doc.test),
             promotions: Value::from(Vec::<Value>::new()),
-            returns: Returns { policy: Value::from(many_lines(&self.doc.brand.return_policy)), ..Returns::default() }.into(),
+            returns: Returns {
+                policy: Value::from(if bought { many_lines(&self.doc.brand.return_policy) } else { String::new() }),
+                ..Returns::default()
+            }
+            .into(),
             fiscal: if gift { none() } else { self.fiscal() },
             links: facts::links(self).into(),
             customer: self.customer().into(),
@@ -382,7 +389,7 @@ impl<'a> Builder<'a> {
         let (sale, doc) = (self.sale(), self.doc);
         Receipt {
             number: line_of(&sale.receipt_number),
-            r#type: Value::from(sale.transaction_type.word()),
+            kind: Value::from(sale.transaction_type.word()),
             title: Value::from(self.say(&format!("title.{}", self.kind()), &[])),
             issued_at: Value::from(issued_at),
             date: Value::from(self.locale.date(self.sold.date())),

@@ -31,6 +31,10 @@ pub enum Shape {
     Mailbox,
     /// The name of a table `[providers.NAME]`.
     Provider,
+    /// A file or folder; a relative one begins at the folder of the file that names it.
+    Path,
+    /// Text of one form.
+    Form(&'static Form),
     /// A list, each entry of one shape.
     List(&'static Shape),
     /// A table with known keys.
@@ -39,6 +43,17 @@ pub enum Shape {
     Map(&'static Shape),
     /// One of several shapes, e.g. a word or a table.
     Either(&'static [Shape]),
+}
+
+/// Text that has to look a certain way.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// For messages: `a country code of two capital letters`.
+    pub what: &'static str,
+    /// One that is right.
+    pub example: &'static str,
+    /// Whether a text is right.
+    pub good: fn(&str) -> bool,
 }
 
 /// One key.
@@ -71,7 +86,8 @@ pub const fn default(name: &'static str, shape: Shape, default: &'static str, do
     Key { name, shape, default: Some(default), required: false, doc }
 }
 
-/// The keys of one `type` of source or provider.
+/// The keys of one `type` of source or provider. One that has the name of a common key stands in its
+/// place, e.g. for another default.
 #[derive(Clone, Copy, Debug)]
 pub struct TypeKeys {
     /// The word after `type =`.

@@ -126,7 +126,14 @@ pub struct Core {
 
 impl Core {
     /// A core that has not begun. `facts` names every provider, and [`TEST_INBOX`].
-    pub fn new(config: Arc<Config>, facts: BTreeMap<String, Facts>, composer: Arc<crate::compose::Composer>, random: Arc<dyn Random>, line: Line, now: Now) -> Core {
+    pub fn new(
+        config: Arc<Config>,
+        facts: BTreeMap<String, Facts>,
+        composer: Arc<crate::compose::Composer>,
+        random: Arc<dyn Random>,
+        line: Line,
+        now: Now,
+    ) -> Core {
         let lanes = facts.iter().map(|(name, f)| (name.clone(), Lane::new(f.rate, f.concurrency, now.mono))).collect();
         Core { config, facts: Arc::new(facts), random, composer, lanes, line, swept: None, last: None }
     }
@@ -191,7 +198,11 @@ impl Core {
     fn record(&mut self, tx: Tx<'_>, now: Now, f: &Finished, report: &mut Report) -> Result<()> {
         let (d, outcome) = (&f.start.delivery, &f.outcome);
         self.heed(&f.start.provider, outcome, now, report);
-        let at = schedule::Circumstances { now: now.wall, online_ms: self.line.online_ms(now.mono), providers: self.providers(d).len().try_into().unwrap_or(1) };
+        let at = schedule::Circumstances {
+            now: now.wall,
+            online_ms: self.line.online_ms(now.mono),
+            providers: self.providers(d).len().try_into().unwrap_or(1),
+        };
         let random = self.random.clone();
         let next = schedule::after(d, outcome, &self.config.routing, at, |length| random.jitter(length));
         let keeps = self.facts.get(&f.start.provider).is_some_and(|facts| facts.keeps_content);
@@ -206,7 +217,11 @@ impl Core {
             self.fall_back(tx, d, now)?;
         }
         if recorded && next.state == State::Uncertain {
-            self.settle(tx, &Delivery { state: State::Uncertain, ended_at: Some(now.wall), provider: f.start.provider.clone(), ..d.clone() }, now)?;
+            self.settle(
+                tx,
+                &Delivery { state: State::Uncertain, ended_at: Some(now.wall), provider: f.start.provider.clone(), ..d.clone() },
+                now,
+            )?;
         }
         report.notes.push(Note::Receipt(f.start.receipt.receipt_id));
         Ok(())
@@ -278,7 +293,8 @@ impl Core {
             WhenUncertain::Drop => State::Cancelled,
             _ => return Ok(()),
         };
-        if tx.transition(d.id, State::Uncertain, to, if to == State::Ready { "repeat" } else { "dropped" }, now.wall)? && to == State::Ready {
+        if tx.transition(d.id, State::Uncertain, to, if to == State::Ready { "repeat" } else { "dropped" }, now.wall)? && to == State::Ready
+        {
             let pause = self.config.routing.retry.first().copied().unwrap_or_default();
             tx.set_due(d.id, now.wall + self.random.jitter(pause))?;
         }
@@ -352,7 +368,9 @@ impl Core {
                 Gate::Open => return Ok((name.clone(), ordinal)),
                 // In its turn: another provider is for when this one cannot, not for when it is busy.
                 Gate::Busy(at) => return Err(at.map(|at| at.since(now.mono))),
-                Gate::Throttled(at) if d.priority > 1 || at.since(now.mono) <= Duration::from_secs(60) => return Err(Some(at.since(now.mono))),
+                Gate::Throttled(at) if d.priority > 1 || at.since(now.mono) <= Duration::from_secs(60) => {
+                    return Err(Some(at.since(now.mono)));
+                }
                 Gate::Throttled(at) | Gate::Broken(at) | Gate::Paused(at) => at,
             };
             until = [until, Some(at.since(now.mono))].into_iter().flatten().min();
@@ -386,7 +404,8 @@ impl Core {
             None => None,
         };
         let composed_at = d.composed_at.unwrap_or(now.wall);
-        let mut start = Start { delivery: Delivery { ordinal, ..d.clone() }, provider: provider.to_owned(), receipt, document, content, composed_at };
+        let mut start =
+            Start { delivery: Delivery { ordinal, ..d.clone() }, provider: provider.to_owned(), receipt, document, content, composed_at };
         // A repeat under the same key must be the same bytes, also after a crash in between.
         let mut kept = None;
         if self.facts.get(provider).is_some_and(|f| f.safe_by_key) && start.content.is_none() {

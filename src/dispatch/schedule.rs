@@ -24,7 +24,14 @@ const UNNAMED_WAIT: Duration = Duration::from_secs(30);
 /// The next state of a delivery that was in flight. `jitter` spreads a wait.
 pub fn after(d: &Delivery, outcome: &Outcome, rules: &Routing, at: Circumstances, jitter: impl Fn(Duration) -> Duration) -> Next {
     let count = u32::from(outcome.counted());
-    let same = Next { state: State::Ready, reason: String::new(), due: at.now, ordinal: d.ordinal, here: d.here + count, counted: d.counted + count };
+    let same = Next {
+        state: State::Ready,
+        reason: String::new(),
+        due: at.now,
+        ordinal: d.ordinal,
+        here: d.here + count,
+        counted: d.counted + count,
+    };
     let with = |state, reason: &str| Next { state, reason: reason.to_owned(), ..same.clone() };
     match (outcome.class, outcome.scope) {
         (Class::Accepted, _) => with(State::Accepted, ""),
@@ -39,7 +46,15 @@ pub fn after(d: &Delivery, outcome: &Outcome, rules: &Routing, at: Circumstances
     }
 }
 
-fn retry(d: &Delivery, outcome: &Outcome, rules: &Routing, at: Circumstances, same: Next, scope: Scope, jitter: impl Fn(Duration) -> Duration) -> Next {
+fn retry(
+    d: &Delivery,
+    outcome: &Outcome,
+    rules: &Routing,
+    at: Circumstances,
+    same: Next,
+    scope: Scope,
+    jitter: impl Fn(Duration) -> Duration,
+) -> Next {
     if same.counted >= rules.max_attempts {
         return Next { state: State::Dead, reason: "attempts".to_owned(), ..same };
     }

@@ -68,7 +68,12 @@ pub fn text(s: &Scrape<'_>) -> String {
     };
     let c = s.counters;
     let counter = |word: &str, value: &AtomicU64| (format!("{{source=\"lan\",result=\"{word}\"}}"), int(value.load(Ordering::Relaxed)));
-    family("tillpost_build_info", "gauge", "The release.", vec![(format!("{{version=\"{}\",target=\"{}\"}}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH), 1)]);
+    family(
+        "tillpost_build_info",
+        "gauge",
+        "The release.",
+        vec![(format!("{{version=\"{}\",target=\"{}\"}}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH), 1)],
+    );
     family("tillpost_start_timestamp_seconds", "gauge", "When the agent began.", vec![(String::new(), s.started)]);
     family("tillpost_online", "gauge", "1 while the line is up.", vec![(String::new(), i64::from(s.online))]);
     family(

@@ -4,5 +4,6 @@
 
 pub mod log;
 pub mod metrics;
+pub mod shown;
 pub mod timeline;
 pub mod words;

@@ -35,7 +35,16 @@ pub struct Entry {
 }
 
 fn entry(at: UnixMs, what: &str, text: String) -> Entry {
-    Entry { at: at.rfc3339(), ms: at.0, what: what.to_owned(), text, delivery_id: None, provider: None, outcome: None, detail: String::new() }
+    Entry {
+        at: at.rfc3339(),
+        ms: at.0,
+        what: what.to_owned(),
+        text,
+        delivery_id: None,
+        provider: None,
+        outcome: None,
+        detail: String::new(),
+    }
 }
 
 /// The whole story of a receipt, oldest first. Addresses are masked.
@@ -63,7 +72,11 @@ pub fn of(read: Snapshot<'_>, receipt: &Receipt) -> Result<Vec<Entry>> {
             });
         }
         if let (State::Sending, Some(at)) = (d.state, d.began_at) {
-            story.push(Entry { delivery_id: id.clone(), provider: Some(d.provider.clone()), ..entry(at, "sending", format!("Being sent by {}", d.provider)) });
+            story.push(Entry {
+                delivery_id: id.clone(),
+                provider: Some(d.provider.clone()),
+                ..entry(at, "sending", format!("Being sent by {}", d.provider))
+            });
         }
         if let (Some(at), false) = (d.ended_at, matches!(d.state, State::Sending | State::Ready | State::Retry | State::Accepted)) {
             let text = words::delivery(&d, true, false, |t| t.rfc3339()).text;

@@ -151,7 +151,9 @@ fn address(facts: &Facts<'_>, channel: Channel) -> Option<String> {
     let first = |a: &str, b: &str| if a.is_empty() { b.to_owned() } else { a.to_owned() };
     match channel {
         Channel::Email => EmailAddress::parse(&first(&customer.email, email)).map(|e| e.as_str().to_owned()),
-        Channel::Sms | Channel::Whatsapp => PhoneNumber::parse(&first(&customer.phone, phone), facts.country).map(|p| p.as_str().to_owned()),
+        Channel::Sms | Channel::Whatsapp => {
+            PhoneNumber::parse(&first(&customer.phone, phone), facts.country).map(|p| p.as_str().to_owned())
+        }
         _ => None,
     }
 }
@@ -239,7 +241,11 @@ mod tests {
 
     #[test]
     fn the_shops_order_holds_without_a_choice() {
-        check(Case { customer: json!({"phone": "607 555 0100", "email": " Lee@Example.org"}), ..Case::default() }, &[(Channel::Email, LEE), (Channel::Sms, TEL)], "");
+        check(
+            Case { customer: json!({"phone": "607 555 0100", "email": " Lee@Example.org"}), ..Case::default() },
+            &[(Channel::Email, LEE), (Channel::Sms, TEL)],
+            "",
+        );
     }
 
     #[test]
@@ -257,7 +263,8 @@ mod tests {
 
     #[test]
     fn a_known_person_is_reached_as_preferred() {
-        let contact = Contact { phone: TEL.into(), email: LEE.into(), preference: vec!["sms".into(), "email".into()], ..Contact::default() };
+        let contact =
+            Contact { phone: TEL.into(), email: LEE.into(), preference: vec!["sms".into(), "email".into()], ..Contact::default() };
         check(Case { contact: Some(contact.clone()), ..Case::default() }, &[(Channel::Sms, TEL), (Channel::Email, LEE)], "");
         let none = Contact { preference: vec!["none".into()], ..contact };
         check(Case { contact: Some(none), ..Case::default() }, &[], "declined");

@@ -120,7 +120,14 @@ pub fn origin_of(config: &Config, name: &str) -> Origin {
 }
 
 /// Keeps an event that is not a sale; false where it was kept before.
-pub fn keep_event(tx: Tx<'_>, origin: &Origin, event: &Event, body: &Body, content: &[u8; 16], now: Now) -> Result<std::result::Result<bool, ()>> {
+pub fn keep_event(
+    tx: Tx<'_>,
+    origin: &Origin,
+    event: &Event,
+    body: &Body,
+    content: &[u8; 16],
+    now: Now,
+) -> Result<std::result::Result<bool, ()>> {
     let key = dedup_key("event", &[&origin.till, &event.id]);
     if let Some(before) = tx.read().recall(&key)? {
         return Ok(if before.content == *content { Ok(false) } else { Err(()) });
@@ -192,7 +199,12 @@ fn known(read: Snapshot<'_>, origin: &Origin, posted: &Posted) -> Result<Option<
 fn keep_raw(tx: Tx<'_>, origin: &Origin, posted: &Posted, now: Now, state: &str) -> Result<i64> {
     let body = tx.put_body(&posted.body)?;
     if let Some(key) = &posted.idempotency_key {
-        tx.remember(&dedup_key("idempotency", &[&origin.till, "/v1/sales", key]), now.wall, &posted.content, &posted.receipt_id.to_string())?;
+        tx.remember(
+            &dedup_key("idempotency", &[&origin.till, "/v1/sales", key]),
+            now.wall,
+            &posted.content,
+            &posted.receipt_id.to_string(),
+        )?;
     }
     let subject = if state == "done" { String::new() } else { posted.receipt_id.to_string() };
     tx.put_raw_event(&NewRawEvent { at: now.wall, source: &origin.till, kind: "sale.completed", subject: &subject, body, state })
@@ -200,12 +212,22 @@ fn keep_raw(tx: Tx<'_>, origin: &Origin, posted: &Posted, now: Now, state: &str)
 
 /// Stores the receipt and queues its message.
 #[allow(clippy::too_many_arguments)] // what a receipt is made of
-fn store(tx: Tx<'_>, config: &Config, origin: &Origin, sale: &Sale, content: &[u8; 16], id: ReceiptId, raw_event: i64, now: Now) -> Result<()> {
+fn store(
+    tx: Tx<'_>,
+    config: &Config,
+    origin: &Origin,
+    sale: &Sale,
+    content: &[u8; 16],
+    id: ReceiptId,
+    raw_event: i64,
+    now: Now,
+) -> Result<()> {
     let decision = preview(tx.read(), config, origin, sale, now)?;
     let body = tx.read().raw_event_body(raw_event)?;
     let customer = &sale.customer;
     let email = EmailAddress::parse(&customer.email).map_or_else(|| one_line(&customer.email, 254), |e| e.as_str().to_owned());
-    let phone = PhoneNumber::parse(&customer.phone, &config.shop.country).map_or_else(|| one_line(&customer.phone, 40), |p| p.as_str().to_owned());
+    let phone =
+        PhoneNumber::parse(&customer.phone, &config.shop.country).map_or_else(|| one_line(&customer.phone, 40), |p| p.as_str().to_owned());
     // A receipt paid from a benefit account carries no customer's name.
     let name = if sale.is_benefit() { String::new() } else { one_line(&customer.name, 200) };
     let receipt = tx.put_receipt(&NewReceipt {
@@ -253,7 +275,8 @@ fn undo(tx: Tx<'_>, sale: &Sale, now: Now) -> Result<bool> {
 fn queue(tx: Tx<'_>, decision: &Decision, receipt: i64, id: ReceiptId, sold_at: UnixMs, test: bool, now: Now) -> Result<()> {
     let Some((first, rest)) = decision.chain.split_first() else { return Ok(()) };
     let json = |value: std::result::Result<String, serde_json::Error>| value.map_err(|e| StoreError::Sql(e.to_string()));
-    let chain: Vec<ChainStep> = rest.iter().map(|w| ChainStep { channel: w.channel.word().to_owned(), address: w.address.clone() }).collect();
+    let chain: Vec<ChainStep> =
+        rest.iter().map(|w| ChainStep { channel: w.channel.word().to_owned(), address: w.address.clone() }).collect();
     let message = tx.put_message(&NewMessage {
         receipt,
         kind: decision.kind,

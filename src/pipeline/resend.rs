@@ -72,12 +72,23 @@ pub fn resend(tx: Tx<'_>, config: &Config, receipt: &Receipt, ask: &Ask, now: No
         return Ok(Answer::Refused("too_many_resends", format!("this receipt was sent again {MOST} times already")));
     }
     let id = queue(tx, receipt, ask, Target { channel, address: &address, first, slot: slots + 1, test }, now)?;
-    tx.audit(now.wall, &ask.actor, if first { "contact" } else { "resend" }, &receipt.receipt_id.to_string(), &format!("{channel} {}", mask(&address)))?;
+    tx.audit(
+        now.wall,
+        &ask.actor,
+        if first { "contact" } else { "resend" },
+        &receipt.receipt_id.to_string(),
+        &format!("{channel} {}", mask(&address)),
+    )?;
     Ok(Answer::Accepted(id))
 }
 
 /// The way that is asked for, or why there is none.
-fn target(config: &Config, receipt: &Receipt, before: &[Delivery], ask: &Ask) -> std::result::Result<(Channel, String), (&'static str, String)> {
+fn target(
+    config: &Config,
+    receipt: &Receipt,
+    before: &[Delivery],
+    ask: &Ask,
+) -> std::result::Result<(Channel, String), (&'static str, String)> {
     let typed = ask.address.trim();
     let last = before.iter().rev().find(|d| ask.channel.is_none_or(|c| c == d.channel));
     if typed.is_empty() {

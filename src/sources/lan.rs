@@ -14,8 +14,17 @@ pub const KEYS: TypeKeys = TypeKeys {
     doc: "Tills and scripts in the shop that post sales over HTTP with a token.",
     channels: &[],
     keys: &[
-        optional("tokens", Shape::List(&Shape::Secret), "Keys that are accepted at /v1/sales and /v1/events, the current and the previous one."),
-        default("receipts", Shape::Word(&["always", "registered", "on_request", "never"]), "\"always\"", "When customers get a receipt by themselves."),
+        optional(
+            "tokens",
+            Shape::List(&Shape::Secret),
+            "Keys that are accepted at /v1/sales and /v1/events, the current and the previous one.",
+        ),
+        default(
+            "receipts",
+            Shape::Word(&["always", "registered", "on_request", "never"]),
+            "\"always\"",
+            "When customers get a receipt by themselves.",
+        ),
         default("test", Shape::Bool, "false", "Its messages reach the test inbox only."),
     ],
     example: "tokens = [\"a-token-of-16-characters-or-more\"]",
@@ -84,7 +93,9 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_said_without_repeating_it() {
-        for (bytes, code) in [(&b"\xff\xfe"[..], "not_utf8"), (b"", "not_json"), (b"{\"secret", "not_json"), (b"{\"a\":\"\\ud83d\"}", "not_json")] {
+        for (bytes, code) in
+            [(&b"\xff\xfe"[..], "not_utf8"), (b"", "not_json"), (b"{\"secret", "not_json"), (b"{\"a\":\"\\ud83d\"}", "not_json")]
+        {
             match json(bytes) {
                 Err(Refusal::NotJson(fault)) => assert!(fault.code == code && !fault.message.contains("secret"), "{fault:?}"),
                 other => panic!("{other:?}"),

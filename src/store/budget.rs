@@ -90,13 +90,13 @@ impl Tx<'_> {
     /// Removes up to `most` of each kind of thing that is older than it may become, and gives their
     /// number. A receipt with an open delivery stays. Small steps, for when the writer is idle.
     pub fn shed(&self, keep: Keep, now: UnixMs, most: u32) -> Result<usize> {
-        let mut gone = self.sql("DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE ended_at < ?1 ORDER BY id LIMIT ?2)")?.execute((
-            (now - keep.attempts).0,
-            most,
-        ))?;
+        let mut gone = self
+            .sql("DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE ended_at < ?1 ORDER BY id LIMIT ?2)")?
+            .execute(((now - keep.attempts).0, most))?;
         gone += self.shed_raw_events(now - keep.raw_events, most)?;
         gone += self.shed_receipts(now - keep.receipts, now, most)?;
-        gone += self.sql("DELETE FROM dedup WHERE key IN (SELECT key FROM dedup WHERE at < ?1 LIMIT ?2)")?.execute(((now - DEDUP).0, most))?;
+        gone +=
+            self.sql("DELETE FROM dedup WHERE key IN (SELECT key FROM dedup WHERE at < ?1 LIMIT ?2)")?.execute(((now - DEDUP).0, most))?;
         gone += self.sql("DELETE FROM rollup WHERE hour < ?1")?.execute([(now - Duration::from_secs(90 * 86_400)).0 / 3_600_000])?;
         if gone > 0 {
             self.sql("PRAGMA incremental_vacuum(64)")?.query([])?.next()?;
@@ -106,11 +106,13 @@ impl Tx<'_> {
 
     fn shed_raw_events(&self, before: UnixMs, most: u32) -> Result<usize> {
         let mut old = self.sql("SELECT seq, body FROM raw_event WHERE at < ?1 AND state <> 'new' ORDER BY seq LIMIT ?2")?;
-        let rows: Vec<(i64, i64)> = old.query_map((before.0, most), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+        let rows: Vec<(i64, i64)> =
+            old.query_map((before.0, most), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
         for (seq, body) in &rows {
             self.sql("DELETE FROM raw_event WHERE seq = ?1")?.execute([seq])?;
             // The bytes of a posted sale are its receipt's document as well.
-            self.sql("DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.raw_event = ?2)")?.execute((body, seq))?;
+            self.sql("DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.raw_event = ?2)")?
+                .execute((body, seq))?;
         }
         Ok(rows.len())
     }
@@ -120,7 +122,8 @@ impl Tx<'_> {
             "SELECT id, body FROM receipt WHERE taken_at < ?1 AND NOT EXISTS (SELECT 1 FROM message m JOIN delivery d ON d.message = m.id
              WHERE m.receipt = receipt.id AND d.state IN ('ready', 'retry', 'sending', 'held', 'uncertain')) ORDER BY id LIMIT ?2",
         )?;
-        let rows: Vec<(i64, i64)> = old.query_map((before.0, most), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+        let rows: Vec<(i64, i64)> =
+            old.query_map((before.0, most), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
         for (id, body) in &rows {
             self.remember_transaction(*id, now)?;
             for sql in [

@@ -100,13 +100,15 @@ impl Tx<'_> {
 
     /// Remembers what was taken under a key, and the answer to a repeat.
     pub fn remember(&self, key: &[u8; 16], at: UnixMs, content: &[u8; 16], answer: &str) -> Result<()> {
-        self.sql("INSERT INTO dedup(key, at, content, answer) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?.execute(params![key, at.0, content, answer])?;
+        self.sql("INSERT INTO dedup(key, at, content, answer) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?
+            .execute(params![key, at.0, content, answer])?;
         Ok(())
     }
 
     /// Keeps a small thing that must outlive a restart.
     pub fn put_fact(&self, name: &str, value: &str) -> Result<()> {
-        self.sql("INSERT INTO fact(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value")?.execute((name, value))?;
+        self.sql("INSERT INTO fact(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value")?
+            .execute((name, value))?;
         Ok(())
     }
 }
@@ -114,7 +116,8 @@ impl Tx<'_> {
 impl Snapshot<'_> {
     /// The bytes of a body.
     pub fn body(&self, id: i64) -> Result<Vec<u8>> {
-        let (coding, data) = self.sql("SELECT coding, data FROM body WHERE id = ?1")?.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (coding, data) =
+            self.sql("SELECT coding, data FROM body WHERE id = ?1")?.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Body::unpack(coding, data).ok_or_else(|| StoreError::Sql(format!("body {id} cannot be read")))
     }
 
@@ -125,7 +128,9 @@ impl Snapshot<'_> {
 
     /// What was taken under the key before.
     pub fn recall(&self, key: &[u8; 16]) -> Result<Option<Recalled>> {
-        let row = self.sql("SELECT content, answer FROM dedup WHERE key = ?1")?.query_row([key], |row| Ok(Recalled { content: row.get(0)?, answer: row.get(1)? }));
+        let row = self
+            .sql("SELECT content, answer FROM dedup WHERE key = ?1")?
+            .query_row([key], |row| Ok(Recalled { content: row.get(0)?, answer: row.get(1)? }));
         Ok(row.optional()?)
     }
 
@@ -136,13 +141,15 @@ impl Snapshot<'_> {
 
     /// The newest raw events, newest first; `before` is the number to page on from.
     pub fn raw_events(&self, before: Option<i64>, limit: u32) -> Result<Vec<RawEvent>> {
-        let mut select = self.sql("SELECT seq, at, source, kind, subject, body, state, reason FROM raw_event WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2")?;
+        let mut select = self
+            .sql("SELECT seq, at, source, kind, subject, body, state, reason FROM raw_event WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2")?;
         Ok(select.query_map((before.unwrap_or(i64::MAX), limit), raw_event)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Raw events that were kept but not decided yet, oldest first.
     pub fn undecided(&self, limit: u32) -> Result<Vec<RawEvent>> {
-        let mut select = self.sql("SELECT seq, at, source, kind, subject, body, state, reason FROM raw_event WHERE state = 'new' ORDER BY seq LIMIT ?1")?;
+        let mut select = self
+            .sql("SELECT seq, at, source, kind, subject, body, state, reason FROM raw_event WHERE state = 'new' ORDER BY seq LIMIT ?1")?;
         Ok(select.query_map([limit], raw_event)?.collect::<rusqlite::Result<_>>()?)
     }
 }

@@ -148,7 +148,8 @@ pub struct Filter {
     pub limit: u32,
 }
 
-const COLUMNS: &str = "d.id, message, step, channel, address, state, reason, priority, due, expires, tries, counted, ordinal, here, here_since,
+const COLUMNS: &str =
+    "d.id, message, step, channel, address, state, reason, priority, due, expires, tries, counted, ordinal, here, here_since,
     online_since, provider, began_at, ended_at, content, composed_at, receipt, kind, audience, slot, intent, made_at, sold_at, fresh, test,
     language, actor, chain, why FROM delivery d JOIN message m ON m.id = d.message";
 
@@ -184,13 +185,32 @@ impl Tx<'_> {
             "INSERT INTO delivery(message, step, channel, address, state, reason, priority, due, expires, online_since)
              VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
-        let values = params![d.message, d.step, d.channel.word(), d.address, d.state.word(), d.reason, d.priority, d.due.0, d.expires.0, d.online_ms];
+        let values = params![
+            d.message,
+            d.step,
+            d.channel.word(),
+            d.address,
+            d.state.word(),
+            d.reason,
+            d.priority,
+            d.due.0,
+            d.expires.0,
+            d.online_ms
+        ];
         Ok(insert.insert(values)?)
     }
 
     /// An attempt begins: committed before its first byte leaves. False where the delivery has moved on
     /// meanwhile, and nothing may be sent. `content` is kept with it where a repeat must be the same bytes.
-    pub fn begin_attempt(&self, d: &Delivery, provider: &str, ordinal: u32, now: UnixMs, online_ms: i64, content: Option<&Body>) -> Result<bool> {
+    pub fn begin_attempt(
+        &self,
+        d: &Delivery,
+        provider: &str,
+        ordinal: u32,
+        now: UnixMs,
+        online_ms: i64,
+        content: Option<&Body>,
+    ) -> Result<bool> {
         let content = match (d.content, content) {
             (Some(id), _) => Some(id),
             (None, Some(body)) => Some(self.put_body(body)?),
@@ -243,8 +263,11 @@ impl Tx<'_> {
         }
         let mut update = self.sql("UPDATE delivery SET state = ?3, reason = ?4, ended_at = ?5 WHERE id = ?1 AND state = ?2")?;
         if counted(from) {
-            let since: Option<i64> =
-                self.sql("SELECT ended_at FROM delivery WHERE id = ?1 AND state = ?2")?.query_row((id, from.word()), |row| row.get(0)).optional()?.flatten();
+            let since: Option<i64> = self
+                .sql("SELECT ended_at FROM delivery WHERE id = ?1 AND state = ?2")?
+                .query_row((id, from.word()), |row| row.get(0))
+                .optional()?
+                .flatten();
             if let Some(since) = since {
                 self.count(UnixMs(since), from, -1)?;
             }
@@ -274,8 +297,19 @@ impl Tx<'_> {
         let mut select = self.sql(&format!("SELECT {COLUMNS} WHERE state = 'sending'"))?;
         let in_flight: Vec<Delivery> = select.query_map([], delivery)?.collect::<rusqlite::Result<_>>()?;
         for d in &in_flight {
-            let outcome = Outcome::new(crate::domain::outcome::Class::Uncertain, crate::domain::outcome::Scope::Message, "the agent stopped during the attempt");
-            let next = Next { state: State::Uncertain, reason: "stopped".to_owned(), due: d.due, ordinal: d.ordinal, here: d.here + 1, counted: d.counted + 1 };
+            let outcome = Outcome::new(
+                crate::domain::outcome::Class::Uncertain,
+                crate::domain::outcome::Scope::Message,
+                "the agent stopped during the attempt",
+            );
+            let next = Next {
+                state: State::Uncertain,
+                reason: "stopped".to_owned(),
+                due: d.due,
+                ordinal: d.ordinal,
+                here: d.here + 1,
+                counted: d.counted + 1,
+            };
             self.end_attempt(d, &outcome, &next, now, None)?;
         }
         Ok(u32::try_from(in_flight.len()).unwrap_or(u32::MAX))
@@ -284,7 +318,8 @@ impl Tx<'_> {
     /// Steps whose time to live has passed end, too late to be useful; gives how many. At most `most`.
     pub fn expire(&self, now: UnixMs, most: u32) -> Result<u32> {
         let mut select = self.sql("SELECT id, state FROM delivery WHERE state IN ('ready', 'retry') AND expires < ?1 LIMIT ?2")?;
-        let late: Vec<(i64, String)> = select.query_map((now.0, most), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+        let late: Vec<(i64, String)> =
+            select.query_map((now.0, most), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
         for (id, state) in &late {
             self.transition(*id, State::from_word(state).unwrap_or(State::Ready), State::Dead, "ttl", now)?;
         }
@@ -310,7 +345,8 @@ impl Tx<'_> {
 
     /// Notes from when on online time counts for deliveries that are due and were not tried yet.
     pub fn begin_waiting(&self, now: UnixMs, online_ms: i64) -> Result<()> {
-        let mut update = self.sql("UPDATE delivery SET online_since = ?2 WHERE state IN ('ready', 'retry') AND due <= ?1 AND online_since IS NULL")?;
+        let mut update =
+            self.sql("UPDATE delivery SET online_since = ?2 WHERE state IN ('ready', 'retry') AND due <= ?1 AND online_since IS NULL")?;
         update.execute((now.0, online_ms))?;
         Ok(())
     }
@@ -332,7 +368,9 @@ impl Snapshot<'_> {
     pub fn due(&self, channel: Channel, priority: u8, now: UnixMs, newest_first: bool, limit: u32) -> Result<Vec<Delivery>> {
         let order = if newest_first { "DESC" } else { "ASC" };
         // The states are literals, so that the partial index serves.
-        let sql = format!("SELECT {COLUMNS} WHERE channel = ?1 AND priority = ?2 AND due <= ?3 AND state IN ('ready', 'retry') ORDER BY due {order}, d.id LIMIT ?4");
+        let sql = format!(
+            "SELECT {COLUMNS} WHERE channel = ?1 AND priority = ?2 AND due <= ?3 AND state IN ('ready', 'retry') ORDER BY due {order}, d.id LIMIT ?4"
+        );
         Ok(self.sql(&sql)?.query_map(params![channel.word(), priority, now.0, limit], delivery)?.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -340,7 +378,8 @@ impl Snapshot<'_> {
     pub fn next_due(&self, channel: Channel, now: UnixMs) -> Result<Option<UnixMs>> {
         let mut earliest: Option<i64> = None;
         for priority in 0..=6u8 {
-            let mut select = self.sql("SELECT min(due) FROM delivery WHERE channel = ?1 AND priority = ?2 AND due > ?3 AND state IN ('ready', 'retry')")?;
+            let mut select = self
+                .sql("SELECT min(due) FROM delivery WHERE channel = ?1 AND priority = ?2 AND due > ?3 AND state IN ('ready', 'retry')")?;
             let due: Option<i64> = select.query_row((channel.word(), priority, now.0), |row| row.get(0))?;
             earliest = [earliest, due].into_iter().flatten().min();
         }
@@ -349,7 +388,9 @@ impl Snapshot<'_> {
 
     /// Deliveries that wait since the online time was `online_ms` or less, and whose chain goes on.
     pub fn waiting_since(&self, online_ms: i64, limit: u32) -> Result<Vec<Delivery>> {
-        let mut select = self.sql(&format!("SELECT {COLUMNS} WHERE state IN ('ready', 'retry') AND online_since <= ?1 AND chain <> '' ORDER BY d.id LIMIT ?2"))?;
+        let mut select = self.sql(&format!(
+            "SELECT {COLUMNS} WHERE state IN ('ready', 'retry') AND online_since <= ?1 AND chain <> '' ORDER BY d.id LIMIT ?2"
+        ))?;
         Ok(select.query_map((online_ms, limit), delivery)?.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -467,7 +508,8 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
 /// Reads a word of a list; one that this release does not know makes the row unreadable, not wrong.
 fn word<T>(row: &Row<'_>, at: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text = row.get_ref(at)?.as_str()?;
-    read(text).ok_or_else(|| rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, format!("unknown word {text}").into()))
+    read(text)
+        .ok_or_else(|| rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, format!("unknown word {text}").into()))
 }
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {

@@ -56,7 +56,8 @@ impl Tx<'_> {
 
     /// Puts an address on the list of those that must not be written to; the first reason stays.
     pub fn suppress(&self, channel: Channel, address: &str, reason: Suppress, at: UnixMs, origin: &str) -> Result<()> {
-        let mut insert = self.sql("INSERT INTO suppression(channel, address, reason, at, origin) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")?;
+        let mut insert =
+            self.sql("INSERT INTO suppression(channel, address, reason, at, origin) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")?;
         insert.execute(params![channel.word(), address, reason.word(), at.0, origin])?;
         Ok(())
     }
@@ -68,7 +69,8 @@ impl Tx<'_> {
 
     /// Writes down who did what to which object.
     pub fn audit(&self, at: UnixMs, actor: &str, action: &str, object: &str, detail: &str) -> Result<()> {
-        self.sql("INSERT INTO audit(at, actor, action, object, detail) VALUES(?1, ?2, ?3, ?4, ?5)")?.execute(params![at.0, actor, action, object, detail])?;
+        self.sql("INSERT INTO audit(at, actor, action, object, detail) VALUES(?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![at.0, actor, action, object, detail])?;
         Ok(())
     }
 }
@@ -101,7 +103,13 @@ impl Snapshot<'_> {
     pub fn suppressions(&self, limit: u32) -> Result<Vec<Suppression>> {
         let mut select = self.sql("SELECT channel, address, reason, at, origin FROM suppression ORDER BY at DESC LIMIT ?1")?;
         let rows = select.query_map([limit], |row| {
-            Ok(Suppression { channel: row.get(0)?, address: row.get(1)?, reason: row.get(2)?, at: UnixMs(row.get(3)?), origin: row.get(4)? })
+            Ok(Suppression {
+                channel: row.get(0)?,
+                address: row.get(1)?,
+                reason: row.get(2)?,
+                at: UnixMs(row.get(3)?),
+                origin: row.get(4)?,
+            })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
@@ -110,7 +118,14 @@ impl Snapshot<'_> {
     pub fn audit_of(&self, object: &str) -> Result<Vec<AuditRow>> {
         let mut select = self.sql("SELECT seq, at, actor, action, object, detail FROM audit WHERE object = ?1 ORDER BY seq")?;
         let rows = select.query_map([object], |row| {
-            Ok(AuditRow { seq: row.get(0)?, at: UnixMs(row.get(1)?), actor: row.get(2)?, action: row.get(3)?, object: row.get(4)?, detail: row.get(5)? })
+            Ok(AuditRow {
+                seq: row.get(0)?,
+                at: UnixMs(row.get(1)?),
+                actor: row.get(2)?,
+                action: row.get(3)?,
+                object: row.get(4)?,
+                detail: row.get(5)?,
+            })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }

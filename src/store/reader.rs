@@ -33,10 +33,10 @@ impl Readers {
     pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(Snapshot<'_>) -> Result<T> + Send + 'static) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let mut job: Job = Box::new(move |conn| {
-            let value = conn
-                .execute_batch("BEGIN")
-                .map_err(StoreError::from)
-                .and_then(|()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(Snapshot(conn)))).unwrap_or_else(|_| Err(StoreError::Sql("the read panicked".to_owned()))));
+            let value = conn.execute_batch("BEGIN").map_err(StoreError::from).and_then(|()| {
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(Snapshot(conn))))
+                    .unwrap_or_else(|_| Err(StoreError::Sql("the read panicked".to_owned())))
+            });
             let _ = conn.execute_batch("COMMIT");
             let _ = reply.send(value); // the caller may have gone
         });

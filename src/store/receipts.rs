@@ -117,7 +117,8 @@ impl Tx<'_> {
         if name.is_empty() && email.is_empty() && phone.is_empty() {
             return Ok(());
         }
-        let mut insert = self.sql("INSERT OR REPLACE INTO buyer(receipt, name, email, phone, email48, phone48) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?;
+        let mut insert =
+            self.sql("INSERT OR REPLACE INTO buyer(receipt, name, email, phone, email48, phone48) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?;
         insert.execute(params![receipt, name, email, phone, address48(email), address48(phone)])?;
         Ok(())
     }
@@ -301,7 +302,14 @@ mod tests {
 
     #[test]
     fn typed_amounts() {
-        for (text, minor) in [("12.47", vec![1247]), ("12,47", vec![1247]), ("12", vec![12, 1200]), ("12.5", vec![1250]), ("x", vec![]), ("1.234", vec![1234])] {
+        for (text, minor) in [
+            ("12.47", vec![1247]),
+            ("12,47", vec![1247]),
+            ("12", vec![12, 1200]),
+            ("12.5", vec![1250]),
+            ("x", vec![]),
+            ("1.234", vec![1234]),
+        ] {
             assert_eq!(amounts(text), minor, "{text}");
         }
     }

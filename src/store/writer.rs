@@ -239,7 +239,9 @@ impl WriterCore {
         let look = |how: &str| self.conn.query_row(how, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
         let waiting = look("PRAGMA wal_checkpoint(NOOP)").map_or(0, |(wal, moved)| wal - moved);
         self.figures.wal_pages.store(waiting, Ordering::Relaxed);
-        if waiting >= pages && let Err(error) = look("PRAGMA wal_checkpoint(PASSIVE)") {
+        if waiting >= pages
+            && let Err(error) = look("PRAGMA wal_checkpoint(PASSIVE)")
+        {
             tracing::warn!(%error, "checkpoint put off");
         }
     }
@@ -265,10 +267,9 @@ mod tests {
         let (a, b, c, d) = tokio::join!(
             writer.run(|tx| put(tx, 1)),
             writer.run(|tx| put(tx, 2).and(Err::<(), _>(StoreError::Sql("mine".into())))),
-            writer.run(|tx| {
+            writer.run(|tx| -> Result<()> {
                 put(tx, 3)?;
-                let none: Option<()> = None;
-                Ok(none.unwrap())
+                panic!("mine, and nobody else's")
             }),
             writer.run(|tx| put(tx, 4)),
         );

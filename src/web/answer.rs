@@ -52,7 +52,10 @@ impl From<StoreError> for Problem {
                 tracing::error!(why, "a request failed in the store");
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "this box made a mistake; it is in its log")
             }
-            other => Problem { retry_after: Some(5), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, other.code(), "nothing can be stored now; try again") },
+            other => Problem {
+                retry_after: Some(5),
+                ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, other.code(), "nothing can be stored now; try again")
+            },
         }
     }
 }

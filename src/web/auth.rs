@@ -135,7 +135,11 @@ impl Keys {
             return Ok(if peer.is_loopback() { Who::Loopback } else { Who::Nobody });
         };
         let text = value.to_str().map_err(|_| unauthorized())?;
-        let key = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, key)| key.trim()).ok_or_else(unauthorized)?;
+        let key = text
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, key)| key.trim())
+            .ok_or_else(unauthorized)?;
         let (origin, addresses) = self.by_hash.get(&sha256(key.as_bytes())).ok_or_else(unauthorized)?;
         let from_there = addresses.is_empty() || peer.ip().is_some_and(|ip| addresses.iter().any(|net| net.contains(ip)));
         if !from_there {
@@ -151,7 +155,8 @@ impl Keys {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = buckets.entry(key.to_owned()).or_insert(Bucket { tokens: most, refilled: now });
         let passed = u64::try_from(now.since(bucket.refilled).as_millis()).unwrap_or(u64::MAX).min(3_600_000);
-        bucket.tokens = bucket.tokens.saturating_add(passed.saturating_mul(u64::from(self.rate.count)).saturating_mul(1000) / per).min(most);
+        bucket.tokens =
+            bucket.tokens.saturating_add(passed.saturating_mul(u64::from(self.rate.count)).saturating_mul(1000) / per).min(most);
         bucket.refilled = now;
         if bucket.tokens >= 1000 {
             bucket.tokens -= 1000;

@@ -8,8 +8,9 @@ use crate::domain::delivery::State as Is;
 use crate::domain::ids::ReceiptId;
 use crate::domain::message::Kind;
 use crate::domain::time::UnixMs;
+use crate::observe::shown;
 use crate::store::outbox::{Delivery, Filter};
-use crate::store::{Snapshot, StoreError, Tx};
+use crate::store::{StoreError, Tx};
 use crate::sys::clock::Now;
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -33,17 +34,7 @@ pub struct ListQuery {
 pub async fn list(State(web): State<Shared>, who: Answer<Who>, Query(query): Query<ListQuery>) -> Answer<Json<Value>> {
     who?.manages()?;
     let filter = filter(&query, web.clock.now().wall)?;
-    let limit = filter.limit as usize;
-    let rows = web
-        .readers
-        .read(move |read| {
-            let found = read.deliveries(&filter)?;
-            found.iter().map(|d| Ok((d.id, row(read, d)?))).collect::<Result<Vec<_>, StoreError>>()
-        })
-        .await?;
-    let next = (rows.len() == limit).then(|| rows.last().map(|(id, _)| *id)).flatten();
-    let rows: Vec<Value> = rows.into_iter().map(|(_, row)| row).collect();
-    Ok(Json(json!({"schema": "tillpost.outbox/1", "deliveries": rows, "next": next})))
+    Ok(Json(web.readers.read(move |read| shown::outbox(read, &filter)).await?))
 }
 
 fn filter(query: &ListQuery, now: UnixMs) -> Answer<Filter> {
@@ -60,49 +51,10 @@ fn filter(query: &ListQuery, now: UnixMs) -> Answer<Filter> {
     })
 }
 
-/// A delivery as a list shows it.
-fn row(read: Snapshot<'_>, d: &Delivery) -> Result<Value, StoreError> {
-    let receipt = read.receipt_at(d.receipt)?.map(|r| r.receipt_id);
-    Ok(json!({
-        "delivery_id": d.step_id().as_str(),
-        "receipt_id": receipt.map(|id: ReceiptId| id.to_string()),
-        "kind": d.kind.word(),
-        "channel": d.channel.word(),
-        "provider": d.provider,
-        "to": d.address,
-        "state": d.state.word(),
-        "reason": d.reason,
-        "attempts": d.tries,
-        "due": d.due.rfc3339(),
-        "made_at": d.made_at.rfc3339(),
-    }))
-}
-
 /// `GET /v1/outbox/{id}`: a delivery with its attempts and, where it is kept, what was composed.
 pub async fn show(State(web): State<Shared>, who: Answer<Who>, Path(id): Path<String>) -> Answer<Json<Value>> {
     who?.manages()?;
-    let found = web
-        .readers
-        .read(move |read| {
-            let Some(d) = read.delivery_by_step(&id)? else { return Ok(None) };
-            let attempts: Vec<Value> = read
-                .attempts(d.id)?
-                .iter()
-                .map(|a| json!({"n": a.n, "provider": a.provider, "began_at": a.began_at.rfc3339(), "ended_at": a.ended_at.rfc3339(), "class": a.class, "scope": a.scope, "detail": a.detail, "provider_id": a.provider_id}))
-                .collect();
-            let content: Value = match d.content {
-                Some(body) => serde_json::from_slice(&read.body(body)?).unwrap_or(Value::Null),
-                None => Value::Null,
-            };
-            let mut shown = row(read, &d)?;
-            if let Some(map) = shown.as_object_mut() {
-                map.insert("schema".into(), "tillpost.delivery/1".into());
-                map.insert("history".into(), attempts.into());
-                map.insert("content".into(), content);
-            }
-            Ok(Some(shown))
-        })
-        .await?;
+    let found = web.readers.read(move |read| shown::delivery_whole(read, &id)).await?;
     found.map(Json).ok_or_else(|| Problem::not_found("delivery"))
 }
 
@@ -205,7 +157,5 @@ fn finish(tx: Tx<'_>, d: &Delivery, to: Is, act: Act, actor: &str, now: Now) -> 
 /// `GET /v1/suppressions`
 pub async fn suppressions(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<Value>> {
     who?.manages()?;
-    let rows = web.readers.read(|read| read.suppressions(1000)).await?;
-    let rows: Vec<Value> = rows.iter().map(|s| json!({"channel": s.channel, "address": s.address, "reason": s.reason, "at": s.at.rfc3339(), "origin": s.origin})).collect();
-    Ok(Json(json!({"schema": "tillpost.suppressions/1", "suppressions": rows})))
+    Ok(Json(web.readers.read(|read| shown::suppressions(read, 1000)).await?))
 }

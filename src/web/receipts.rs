@@ -8,16 +8,14 @@ use crate::config::Config;
 use crate::domain::address::mask;
 use crate::domain::channel::{Channel, Choice};
 use crate::domain::ids::ReceiptId;
-use crate::domain::message::Audience;
-use crate::domain::money::{Currency, Money};
 use crate::domain::sale::Sale;
 use crate::domain::time::UnixMs;
-use crate::observe::timeline as story;
+pub use crate::observe::shown::{decimal, state};
+use crate::observe::{shown, timeline as story};
 use crate::pipeline::intake;
 use crate::pipeline::resend::{self as again, Ask};
 use crate::sources::lan;
 use crate::store::receipts::{Find, Receipt};
-use crate::store::{Snapshot, StoreError};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -47,53 +45,7 @@ pub async fn list(State(web): State<Shared>, who: Answer<Who>, Query(query): Que
     let limit = query.limit.unwrap_or(50).clamp(1, 200);
     let find = Find { text: query.q, till: query.till.filter(|t| !t.is_empty()), since, until: None, before, limit };
     let whole = who == Who::Owner;
-    let (rows, next) = web
-        .readers
-        .read(move |read| {
-            let found = read.find_receipts(&find)?;
-            let next = (found.len() == limit as usize).then(|| found.last().map(|r| r.row.to_string())).flatten();
-            let rows = found.iter().map(|r| row(read, r, whole)).collect::<Result<Vec<_>, _>>()?;
-            Ok((rows, next))
-        })
-        .await?;
-    Ok(Json(json!({"schema": "tillpost.receipts/1", "receipts": rows, "next": next})))
-}
-
-/// A receipt as a list shows it.
-fn row(read: Snapshot<'_>, r: &Receipt, whole: bool) -> Result<Value, StoreError> {
-    let contact = if r.email.is_empty() { &r.phone } else { &r.email };
-    let contact = if whole || contact.is_empty() { contact.clone() } else { mask(contact) };
-    Ok(json!({
-        "receipt_id": r.receipt_id.to_string(),
-        "transaction_id": r.transaction_id,
-        "transaction_type": r.transaction_type,
-        "receipt_number": r.receipt_number,
-        "at": r.sold_at.rfc3339(),
-        "till": if r.workstation_id.is_empty() { &r.till } else { &r.workstation_id },
-        "source": r.source,
-        "business_key": r.transaction_id,
-        "native_ids": [],
-        "total": decimal(r.total, &r.currency),
-        "currency": r.currency,
-        "state": state(read, r)?,
-        "contact": contact,
-    }))
-}
-
-/// The state of a receipt: that of its last customer delivery, or why there is none.
-pub fn state(read: Snapshot<'_>, r: &Receipt) -> Result<String, StoreError> {
-    let deliveries = read.deliveries_of(r.row)?;
-    let last = deliveries.iter().rev().find(|d| d.audience == Audience::Customer);
-    Ok(match last {
-        Some(d) => d.state.word().to_owned(),
-        None if r.no_message.is_empty() => "no_contact".to_owned(),
-        None => r.no_message.clone(),
-    })
-}
-
-/// Decimal text in major units.
-pub fn decimal(minor: i64, currency: &str) -> String {
-    Money { minor, currency: Currency::parse(currency).unwrap_or(Currency::FOUR_DIGITS) }.decimal()
+    Ok(Json(web.readers.read(move |read| shown::receipts(read, &find, whole)).await?))
 }
 
 /// `GET /v1/receipts/{id}` with `.json` (default), `.html` or `.txt`.
@@ -147,7 +99,11 @@ pub fn render(web: &Web, receipt: &Receipt, document: &[u8], form: &str, whole: 
 /// The document of a receipt as compose takes it.
 pub fn view<'a>(config: &'a Config, sale: &'a Sale) -> Document<'a> {
     let language = Some(sale.customer.language.as_str()).filter(|l| !l.is_empty());
-    Document { language, default_language: config.templates.default_language.as_deref(), ..Document::new(sale, &config.shop, &config.brand) }
+    Document {
+        language,
+        default_language: config.templates.default_language.as_deref(),
+        ..Document::new(sale, &config.shop, &config.brand)
+    }
 }
 
 /// The canonical sale as stored, with `source` filled in; addresses masked unless asked for whole.
@@ -189,13 +145,7 @@ pub async fn explain(State(web): State<Shared>, who: Answer<Who>, Path(id): Path
         .read(move |snapshot| {
             let origin = intake::origin_of(&config, &receipt.till);
             let decision = intake::preview(snapshot, &config, &origin, &read.value, now)?;
-            let deliveries = snapshot.deliveries_of(receipt.row)?;
-            let steps: Vec<Value> = deliveries
-                .iter()
-                .map(|d| json!({"delivery_id": d.step_id().as_str(), "kind": d.kind.word(), "channel": d.channel.word(), "to": mask(&d.address), "state": d.state.word(), "reason": d.reason, "provider": d.provider, "attempts": d.tries}))
-                .collect();
-            Ok(json!({"schema": "tillpost.explain/1", "receipt_id": receipt.receipt_id.to_string(), "state": state(snapshot, &receipt)?,
-                "no_message": receipt.no_message, "would_now": decision.considered, "fresh_now": decision.fresh, "deliveries": steps}))
+            shown::explanation(snapshot, &receipt, &decision.considered, decision.fresh)
         })
         .await?;
     Ok(Json(said))
@@ -212,7 +162,13 @@ struct ResendBody {
 }
 
 /// `POST /v1/receipts/{id}/resend`
-pub async fn resend(State(web): State<Shared>, who: Answer<Who>, Path(id): Path<String>, headers: HeaderMap, body: Body) -> Answer<Response> {
+pub async fn resend(
+    State(web): State<Shared>,
+    who: Answer<Who>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<Response> {
     let who = who?;
     who.reads()?;
     let bytes = read_json(&headers, body, web.config.http.body_limit).await?;
@@ -232,7 +188,13 @@ struct ContactBody {
 }
 
 /// `POST /v1/receipts/{id}/contact`: an address that comes late.
-pub async fn contact(State(web): State<Shared>, who: Answer<Who>, Path(id): Path<String>, headers: HeaderMap, body: Body) -> Answer<Response> {
+pub async fn contact(
+    State(web): State<Shared>,
+    who: Answer<Who>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<Response> {
     let who = who?;
     who.reads()?;
     let bytes = read_json(&headers, body, web.config.http.body_limit).await?;
@@ -241,7 +203,13 @@ pub async fn contact(State(web): State<Shared>, who: Answer<Who>, Path(id): Path
         Some(Choice::Channel(channel)) => Some(channel),
         Some(_) => return Err(Problem::new(StatusCode::CONFLICT, "declined", "paper or none was chosen: nothing is sent")),
         None if given.preferred_channel.is_empty() => None,
-        None => return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_word", format!("preferred_channel is one of {}", Choice::WORDS.join(", ")))),
+        None => {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "unknown_word",
+                format!("preferred_channel is one of {}", Choice::WORDS.join(", ")),
+            ));
+        }
     };
     let by_phone = matches!(chosen, Some(Channel::Sms | Channel::Whatsapp)) || given.email.is_empty();
     let address = if by_phone { given.phone } else { given.email };
@@ -277,7 +245,7 @@ fn channel(word: &str) -> Answer<Channel> {
 }
 
 fn read_body<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Answer<T> {
-    lan::json(bytes)
-        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "not_json", "the body is not JSON"))
-        .and_then(|json| serde_json::from_value(json).map_err(|_| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "a member has the wrong type")))
+    lan::json(bytes).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "not_json", "the body is not JSON")).and_then(|json| {
+        serde_json::from_value(json).map_err(|_| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "a member has the wrong type"))
+    })
 }

@@ -6,6 +6,7 @@ use super::auth::Who;
 use crate::domain::fault::Fault;
 use crate::domain::ids::ReceiptId;
 use crate::observe::metrics::Counters;
+use crate::observe::shown;
 use crate::pipeline::intake::{self, Kept, Origin, Posted};
 use crate::sources::lan::{self, Refusal};
 use crate::store::StoreError;
@@ -31,7 +32,13 @@ pub struct Options {
 }
 
 /// `POST /v1/sales`
-pub async fn post_sale(State(web): State<Shared>, who: Answer<Who>, Query(options): Query<Options>, headers: HeaderMap, body: Body) -> Answer<Response> {
+pub async fn post_sale(
+    State(web): State<Shared>,
+    who: Answer<Who>,
+    Query(options): Query<Options>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<Response> {
     let origin = who?.till()?;
     web.keys.take(&origin.till, web.clock.now().mono)?;
     let bytes = read_json(&headers, body, web.config.http.body_limit).await?;
@@ -43,7 +50,11 @@ pub async fn post_sale(State(web): State<Shared>, who: Answer<Who>, Query(option
         Ok(Posted { body: Packed::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key })
     };
     let posted = match body_size(&headers) > LARGE {
-        true => web.heavy.run(read).await.ok_or_else(|| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the sale could not be read"))?,
+        true => web
+            .heavy
+            .run(read)
+            .await
+            .ok_or_else(|| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the sale could not be read"))?,
         false => read(),
     };
     let posted = posted.map_err(|refusal| {
@@ -142,9 +153,7 @@ pub async fn post_event(State(web): State<Shared>, who: Answer<Who>, headers: He
 /// `GET /v1/events/log`: raw events, newest first, for the owner.
 pub async fn events(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<Value>> {
     who?.manages()?;
-    let rows = web.readers.read(|read| read.raw_events(None, 100)).await?;
-    let events: Vec<Value> = rows.iter().map(|e| json!({"seq": e.seq, "at": e.at.rfc3339(), "source": e.source, "type": e.kind, "state": e.state, "reason": e.reason})).collect();
-    Ok(Json(json!({"schema": "tillpost.events/1", "events": events})))
+    Ok(Json(web.readers.read(|read| shown::events(read, 100)).await?))
 }
 
 /// `GET /schema/sale.json`

@@ -73,7 +73,14 @@ struct Connection {
 impl Server {
     /// A server that keeps at most `connections` open.
     pub fn new(router: Router, connections: usize, clock: Arc<dyn Clock>, supervisor: Supervisor) -> Server {
-        Server { router, clock, supervisor, slots: Arc::new(Semaphore::new(connections.max(1))), open: Arc::default(), next: Arc::default() }
+        Server {
+            router,
+            clock,
+            supervisor,
+            slots: Arc::new(Semaphore::new(connections.max(1))),
+            open: Arc::default(),
+            next: Arc::default(),
+        }
     }
 
     /// Serves a bound TCP listener until asked to stop.
@@ -152,7 +159,13 @@ impl Server {
         });
     }
 
-    async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, peer: Peer, connection: &Arc<Connection>, mut stop: Stop) {
+    async fn converse(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        peer: Peer,
+        connection: &Arc<Connection>,
+        mut stop: Stop,
+    ) {
         let (router, clock, state) = (self.router.clone(), self.clock.clone(), connection.clone());
         let service = tower_service_fn(move |mut request: hyper::Request<Incoming>| {
             state.waiting.store(0, Ordering::Relaxed);

@@ -13,7 +13,10 @@ use tokio::sync::broadcast::error::RecvError;
 
 /// `GET /stream`: `receipt` with the id, `line` and `provider` with what they became, `more` where some
 /// were missed.
-pub async fn stream(State(web): State<Shared>, who: Answer<Who>) -> Answer<Sse<impl futures_util::Stream<Item = Result<Event, Infallible>>>> {
+pub async fn stream(
+    State(web): State<Shared>,
+    who: Answer<Who>,
+) -> Answer<Sse<impl futures_util::Stream<Item = Result<Event, Infallible>>>> {
     who?.looks()?;
     let listener = (web.dispatch.listen(), web.supervisor.stop_signal());
     let events = futures_util::stream::unfold(listener, |(mut notes, mut stop)| async move {

@@ -1,0 +1,93 @@
+//! `status`, `provider list|resume`, `event list`, `suppress list`.
+
+use super::socket::{encode, look, order, rows, text};
+use super::{Outcome, Said};
+use crate::domain::time::{UnixMs, for_people};
+use crate::observe::shown;
+use serde_json::Value;
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+/// `status`
+pub fn status(folder: &Path) -> Outcome {
+    let now: UnixMs = super::now();
+    let json = look(folder, "/v1/status", move |read| shown::backlog(read, now))?;
+    let mut said = String::new();
+    if let Some(online) = json.get("online").and_then(Value::as_bool) {
+        let line = if online { "online" } else { "no internet" };
+        let _ = writeln!(said, "line       {line} since {}", text(&json, "since"));
+    }
+    if json.get("safe_mode").and_then(Value::as_bool) == Some(true) {
+        let _ = writeln!(said, "safe mode  sales are stored, nothing is sent; next: tillpost init");
+    }
+    if json.get("config_last_good").and_then(Value::as_bool) == Some(true) {
+        let _ = writeln!(said, "config     the files are wrong: the last good settings hold; next: tillpost config check");
+    }
+    let counts = json.get("outbox").and_then(Value::as_object);
+    let shown: Vec<String> =
+        counts.into_iter().flatten().filter(|(_, n)| n.as_i64() != Some(0)).map(|(state, n)| format!("{n} {state}")).collect();
+    let _ = writeln!(said, "outbox     {}", if shown.is_empty() { "empty".to_owned() } else { shown.join(", ") });
+    if let Some(oldest) = json.get("oldest_s").and_then(Value::as_u64).filter(|s| *s > 0) {
+        let _ = writeln!(said, "oldest     waits {}", for_people(Duration::from_secs(oldest)));
+    }
+    for p in rows(&json, "providers") {
+        let _ = writeln!(said, "provider   {} ({}): {}", text(p, "name"), text(p, "type"), text(p, "state"));
+    }
+    if !text(&json, "version").is_empty() {
+        let _ = writeln!(said, "version    {}, config {}", text(&json, "version"), text(&json, "config_version"));
+    }
+    Ok(Said::new(json, said))
+}
+
+/// `provider list`
+pub fn providers(folder: &Path) -> Outcome {
+    let json = order(folder, "GET", "/v1/status", None)?;
+    let mut said = String::new();
+    for p in rows(&json, "providers") {
+        let _ = writeln!(said, "{:<16} {:<10} {}", text(p, "name"), text(p, "type"), text(p, "state"));
+    }
+    Ok(Said::new(json.get("providers").cloned().unwrap_or_default(), said))
+}
+
+/// `provider resume NAME`
+pub fn resume(folder: &Path, name: &str) -> Outcome {
+    let json = order(folder, "POST", &format!("/v1/providers/{}/resume", encode(name)), None)?;
+    Ok(Said::new(json, format!("{name} is tried at once\nnext: tillpost status\n")))
+}
+
+/// `event list`
+pub fn events(folder: &Path) -> Outcome {
+    let json = look(folder, "/v1/events/log", |read| shown::events(read, 100))?;
+    let mut said = String::new();
+    for e in rows(&json, "events") {
+        let _ = writeln!(
+            said,
+            "{}  {:<12} {:<20} {} {}",
+            text(e, "at"),
+            text(e, "source"),
+            text(e, "type"),
+            text(e, "state"),
+            text(e, "reason")
+        );
+    }
+    Ok(Said::new(json, said))
+}
+
+/// `suppress list`
+pub fn suppressions(folder: &Path) -> Outcome {
+    let json = look(folder, "/v1/suppressions", |read| shown::suppressions(read, 1000))?;
+    let mut said = String::new();
+    for s in rows(&json, "suppressions") {
+        let _ = writeln!(
+            said,
+            "{}  {:<6} {:<32} {} ({})",
+            text(s, "at"),
+            text(s, "channel"),
+            text(s, "address"),
+            text(s, "reason"),
+            text(s, "origin")
+        );
+    }
+    Ok(Said::new(json, said))
+}

@@ -1,0 +1,498 @@
+//! The world around the agent: a queue of what happens when, one virtual clock, and the box that can lose
+//! its power.
+
+use super::answers::{Played, Script};
+use super::oracle::Oracle;
+use super::scenario::{Cut, Happening, Scenario, ScenarioError};
+use crate::app;
+use crate::compose::Composer;
+use crate::config::Config;
+use crate::config::checked::Rate;
+use crate::dispatch::lane::Change;
+use crate::dispatch::{Core, Facts, Finished, Note, Report, Start, TEST_INBOX, compose, line::Line};
+use crate::domain::channel::Channel;
+use crate::domain::content::Content;
+use crate::domain::ids::ReceiptId;
+use crate::domain::message::{Audience, Kind};
+use crate::domain::outcome::{Class, Outcome, Scope};
+use crate::domain::time::UnixMs;
+use crate::observe::shown;
+use crate::pipeline::intake::{self, Kept, Origin, Posted};
+use crate::pipeline::resend::{self, Ask};
+use crate::sources::lan;
+use crate::store::inbox::Body;
+use crate::store::writer::WriterCore;
+use crate::store::{Durability, Options};
+use crate::sys::clock::{Mono, Now};
+use crate::sys::random::{self, Random, SeededRandom};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, ScenarioError>;
+
+/// How long the shell takes to notice a change of the line by its probes.
+const PROBE_DOWN: Duration = Duration::from_secs(10);
+const PROBE_UP: Duration = Duration::from_secs(5);
+
+/// How long a till waits before it posts again what was not acknowledged.
+const TILL_RETRY: Duration = Duration::from_secs(1);
+
+/// What the queue holds.
+enum Item {
+    Happens(Happening),
+    Answer(Box<Flight>),
+    Wake,
+    ProbeLine,
+}
+
+/// An attempt on its way, in one life of the box.
+struct Flight {
+    life: u32,
+    start: Start,
+    outcome: Outcome,
+    content: Option<Content>,
+}
+
+/// A box that has power.
+struct Box_ {
+    writer: WriterCore,
+    core: Core,
+    /// The wall clock that is not believed before this.
+    floor: UnixMs,
+}
+
+pub struct World {
+    config: Arc<Config>,
+    composer: Arc<Composer>,
+    facts: BTreeMap<String, Facts>,
+    scripts: BTreeMap<String, Script>,
+    random: Arc<dyn Random>,
+    options: Options,
+    queue: BTreeMap<(i64, u64), Item>,
+    serial: u64,
+    /// True time.
+    time: UnixMs,
+    start: UnixMs,
+    until: UnixMs,
+    /// How far the box's wall clock is off, in milliseconds.
+    off: i64,
+    life: u32,
+    agent: Option<Box_>,
+    armed: Option<Cut>,
+    line_up: bool,
+    line_down_since: Option<UnixMs>,
+    offline: Duration,
+    calls: BTreeMap<String, u64>,
+    labels: BTreeMap<String, ReceiptId>,
+    oracle: Oracle,
+    sends: Vec<Value>,
+    alerts: Vec<Value>,
+    answers: Vec<Value>,
+    found: Vec<Value>,
+}
+
+impl World {
+    pub fn new(scenario: Scenario, seed: u64, folder: &Path) -> Result<World> {
+        std::fs::create_dir_all(folder).map_err(|e| ScenarioError::Other(e.to_string()))?;
+        let options = Options { durability: Durability::Simulated, ..Options::new(folder.join(format!("shop-{seed}.db"))) };
+        for ending in ["", "-wal", "-shm"] {
+            let mut name = options.path.clone().into_os_string();
+            name.push(ending);
+            let _ = std::fs::remove_file(name); // of an earlier run
+        }
+        let composer = Arc::new(app::composer(&scenario.config).map_err(|e| ScenarioError::Other(e.to_string()))?);
+        let start = scenario.timeline.first().map_or(UnixMs(0), |(at, _)| *at);
+        let facts = facts(&scenario.config);
+        let mut world = World {
+            config: Arc::new(scenario.config),
+            composer,
+            facts,
+            scripts: scenario.scripts,
+            random: Arc::new(SeededRandom::new(seed)),
+            options,
+            queue: BTreeMap::new(),
+            serial: 0,
+            time: start,
+            start,
+            until: scenario.until,
+            off: 0,
+            life: 0,
+            agent: None,
+            armed: None,
+            line_up: true,
+            line_down_since: None,
+            offline: Duration::ZERO,
+            calls: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            oracle: Oracle::default(),
+            sends: Vec::new(),
+            alerts: Vec::new(),
+            answers: Vec::new(),
+            found: Vec::new(),
+        };
+        world.boot()?;
+        let now = world.now();
+        let contacts = scenario.contacts;
+        if let Some(agent) = &mut world.agent {
+            agent.writer.run(|tx| contacts.iter().try_for_each(|c| tx.put_contact(c, now.wall)))?;
+        }
+        for (at, happening) in scenario.timeline {
+            world.at(at, Item::Happens(happening));
+        }
+        Ok(world)
+    }
+
+    pub fn play(&mut self) -> Result<()> {
+        while let Some(((at, _), item)) = self.queue.pop_first() {
+            if UnixMs(at) > self.until {
+                break;
+            }
+            self.time = self.time.max(UnixMs(at));
+            match item {
+                Item::Happens(happening) => self.happens(happening)?,
+                Item::Answer(flight) => self.comes_back(*flight)?,
+                Item::Wake => self.step(&[])?,
+                Item::ProbeLine => self.probe()?,
+            }
+        }
+        self.time = self.until;
+        // Power that stayed off hides nothing: the oracle looks at what a boot would find.
+        if self.agent.is_none() {
+            self.boot()?;
+        }
+        if let Some(agent) = &self.agent {
+            self.oracle.check(agent.writer.read())?;
+        }
+        Ok(())
+    }
+
+    fn at(&mut self, at: UnixMs, item: Item) {
+        self.serial += 1;
+        self.queue.insert((at.0, self.serial), item);
+    }
+
+    fn now(&self) -> Now {
+        let wall = UnixMs(self.time.0 + self.off);
+        let mono = Mono(u64::try_from(self.time.0 - self.start.0).unwrap_or(0));
+        let good = self.config.agent.clock_trusted || self.agent.as_ref().is_none_or(|a| wall >= a.floor);
+        Now { wall, mono, good }
+    }
+
+    // ---- what happens ----
+
+    fn happens(&mut self, happening: Happening) -> Result<()> {
+        match happening {
+            Happening::Sale { label, till, sale } => self.sale(label, till, sale)?,
+            Happening::LineDown => {
+                (self.line_up, self.line_down_since) = (false, Some(self.time));
+                self.at(self.time + PROBE_DOWN, Item::ProbeLine);
+            }
+            Happening::LineUp => {
+                self.line_up = true;
+                self.offline += self.line_down_since.take().map_or(Duration::ZERO, |since| self.time.since(since));
+                self.at(self.time + PROBE_UP, Item::ProbeLine);
+            }
+            Happening::ClockStep(by) => {
+                self.off += by;
+                self.step(&[])?;
+            }
+            Happening::PowerCut(Cut::Idle) => self.cut(),
+            Happening::PowerCut(cut) => self.armed = Some(cut),
+            Happening::Boot => {
+                if self.agent.is_none() {
+                    self.boot()?;
+                }
+            }
+            Happening::Restart => self.restart()?,
+            Happening::Resend { label, channel, address, by } => {
+                self.resend(&label, Ask { channel, address, actor: by, ..Ask::default() })?
+            }
+            Happening::CredentialFixed(provider) => {
+                if let Some(agent) = &mut self.agent {
+                    agent.core.resume(&provider);
+                }
+                self.step(&[])?;
+            }
+            Happening::FindText(text) => self.find_text(&text)?,
+        }
+        Ok(())
+    }
+
+    /// A till posts until it is acknowledged, as a till does.
+    fn sale(&mut self, label: String, till: String, sale: Value) -> Result<()> {
+        let bytes = sale.to_string().into_bytes();
+        let read = lan::sale(&bytes).map_err(|refusal| ScenarioError::Other(format!("sale {label}: {refusal:?}")))?;
+        let receipt_id = ReceiptId::new(self.now().wall.0, random::bytes(self.random.as_ref()));
+        let posted = Posted { body: Body::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key: None };
+        let origin = Origin { till: till.clone(), source: till.clone(), ..intake::origin_of(&self.config, &till) };
+        let (config, now) = (self.config.clone(), self.now());
+        let kept = self.commit(|tx| intake::keep_sale(tx, &config, &origin, &posted, now))?;
+        match kept {
+            None => self.at(self.time + TILL_RETRY, Item::Happens(Happening::Sale { label, till, sale })),
+            Some(Kept::Stored(id) | Kept::Duplicate(id)) => {
+                self.oracle.acknowledged.insert(label.clone(), id);
+                self.labels.insert(label, id);
+                self.step(&[])?;
+            }
+            Some(Kept::Conflict { .. } | Kept::KeyReused) => {}
+        }
+        Ok(())
+    }
+
+    fn resend(&mut self, label: &str, ask: Ask) -> Result<()> {
+        let (at, now, config) = (self.time.rfc3339(), self.now(), self.config.clone());
+        let Some(id) = self.labels.get(label).copied() else {
+            self.answers.push(json!({"at": at, "result": "refused", "reason": "not_found"}));
+            return Ok(());
+        };
+        let answer = self.commit(|tx| match tx.read().receipt(id)? {
+            Some(receipt) => resend::resend(tx, &config, &receipt, &ask, now),
+            None => Ok(resend::Answer::Refused("not_found", String::new())),
+        })?;
+        let (result, reason) = match answer {
+            None => ("refused", "starting"),
+            Some(resend::Answer::Accepted(_)) => ("accepted", ""),
+            Some(resend::Answer::Collapsed(_)) => ("collapsed", ""),
+            Some(resend::Answer::Refused(code, _)) => ("refused", code),
+        };
+        self.answers.push(json!({"at": at, "result": result, "reason": if reason.is_empty() { Value::Null } else { reason.into() }}));
+        self.step(&[])
+    }
+
+    fn find_text(&mut self, text: &str) -> Result<()> {
+        let mut found = false;
+        for ending in ["", "-wal"] {
+            let mut name = self.options.path.clone().into_os_string();
+            name.push(ending);
+            let bytes = std::fs::read(name).unwrap_or_default();
+            found |= !text.is_empty() && bytes.windows(text.len()).any(|w| w == text.as_bytes());
+        }
+        self.found.push(json!({"at": self.time.rfc3339(), "text": text, "found": found}));
+        Ok(())
+    }
+
+    // ---- power ----
+
+    fn cut(&mut self) {
+        self.agent = None;
+        self.armed = None;
+        self.life += 1; // answers to the old life find nobody
+    }
+
+    fn boot(&mut self) -> Result<()> {
+        let mut writer = WriterCore::open(&self.options)?;
+        let floor = writer.read().newest_time()?.unwrap_or_default();
+        let online = writer.read().fact("online_ms")?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
+        let now = self.now();
+        let line = Line::new(now, Duration::from_millis(online));
+        let mut core = Core::new(self.config.clone(), self.facts.clone(), self.composer.clone(), self.random.clone(), line, now);
+        writer.run(|tx| core.boot(tx, now))?;
+        self.agent = Some(Box_ { writer, core, floor });
+        if !self.line_up {
+            self.at(self.time + PROBE_DOWN, Item::ProbeLine);
+        }
+        self.step(&[])
+    }
+
+    /// An orderly stop: what is in flight is answered and recorded, then a new life begins.
+    fn restart(&mut self) -> Result<()> {
+        let keys: Vec<(i64, u64)> =
+            self.queue.iter().filter(|(_, item)| matches!(item, Item::Answer(f) if f.life == self.life)).map(|(k, _)| *k).collect();
+        let flights = keys.iter().filter_map(|k| self.queue.remove(k));
+        let finished: Vec<Finished> = flights
+            .filter_map(|item| {
+                if let Item::Answer(f) = item { Some(Finished { start: f.start, outcome: f.outcome, content: f.content }) } else { None }
+            })
+            .collect();
+        let now = self.now();
+        if let Some(agent) = &mut self.agent {
+            let core = &mut agent.core;
+            agent.writer.run(|tx| core.finish(tx, now, &finished))?;
+        }
+        self.cut();
+        self.boot()
+    }
+
+    /// Runs a unit and commits it. `None` where the box has no power, or loses it before the commit.
+    fn commit<T>(&mut self, work: impl FnOnce(crate::store::Tx<'_>) -> crate::store::Result<T>) -> Result<Option<T>> {
+        let Some(agent) = &mut self.agent else { return Ok(None) };
+        if self.armed == Some(Cut::Commit) {
+            agent.writer.cut(work)?;
+            self.cut();
+            return Ok(None);
+        }
+        Ok(Some(agent.writer.run(work)?))
+    }
+
+    // ---- dispatch ----
+
+    /// One step of the core; what it hands out is sent.
+    fn step(&mut self, finished: &[Finished]) -> Result<()> {
+        let now = self.now();
+        let Some(mut core) = self.agent.as_ref().map(|a| a.core.clone()) else { return Ok(()) };
+        let stepped = self.commit(|tx| {
+            let report = core.step(tx, now, finished)?;
+            Ok((core, report))
+        })?;
+        let Some((core, report)) = stepped else { return Ok(()) };
+        if let Some(agent) = &mut self.agent {
+            agent.core = core;
+        }
+        self.hear(&report);
+        if let Some(wake) = report.wake {
+            self.at(self.time + wake.max(Duration::from_millis(1)), Item::Wake);
+        }
+        for start in report.starts {
+            if self.armed == Some(Cut::BeforeSend) {
+                self.cut();
+            }
+            if self.agent.is_none() {
+                break; // marked, and never sent
+            }
+            self.send(start);
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, report: &Report) {
+        let at = self.time.rfc3339();
+        for note in &report.notes {
+            let (alert, provider, state) = match note {
+                Note::Lane(name, Change::Paused) => ("auth", name, "raised"),
+                Note::Lane(name, Change::Resumed) => ("auth", name, "resolved"),
+                Note::Lane(name, Change::Broke) => ("provider_down", name, "raised"),
+                Note::Lane(name, Change::Closed) => ("provider_down", name, "resolved"),
+                _ => continue,
+            };
+            self.alerts.push(json!({"at": at, "alert": alert, "provider": provider, "state": state}));
+        }
+    }
+
+    /// The provider's side of one attempt.
+    fn send(&mut self, start: Start) {
+        let now = self.now();
+        let content = match compose::content(&self.composer, &self.config, &start, now.wall) {
+            Ok(content) => content,
+            Err(why) => return self.answer_later(start, Outcome::new(Class::Permanent, Scope::Message, why), None, Duration::ZERO),
+        };
+        let local = self.facts.get(&start.provider).is_some_and(|f| f.local);
+        if !self.line_up && !local {
+            let outcome = Outcome::new(Class::Offline, Scope::Line, "no_route");
+            return self.answer_later(start, outcome, Some(content), Duration::ZERO);
+        }
+        let nth = self.calls.entry(start.provider.clone()).or_default();
+        *nth += 1;
+        let script = self.scripts.get(&start.provider).cloned().unwrap_or_default();
+        let kind = self.facts.get(&start.provider).map(|f| f.kind.clone()).unwrap_or_default();
+        let id = start.delivery.step_id().to_string();
+        let Played { outcome, arrived, seen } = script.answer(&kind, &start.delivery.address, *nth, self.time, &id);
+        let dies = self.armed == Some(Cut::AfterBodySent) && seen;
+        if arrived || dies {
+            let safe = self.facts.get(&start.provider).is_some_and(|f| f.safe_by_key);
+            self.oracle.arrives(&start.delivery.intent.to_string(), safe, start.delivery.audience == Audience::Customer);
+        }
+        if seen || outcome.class != Class::Offline {
+            self.note_send(&start, &outcome, &content, dies);
+        }
+        if dies {
+            return self.cut();
+        }
+        self.answer_later(start, outcome, Some(content), script.latency);
+    }
+
+    fn note_send(&mut self, start: &Start, outcome: &Outcome, content: &Content, dies: bool) {
+        let d = &start.delivery;
+        let label = self.labels.iter().find(|(_, id)| **id == start.receipt.receipt_id).map(|(label, _)| label.clone());
+        let (subject, text) = match content {
+            Content::Email(email) => (email.subject.as_str(), email.text.as_str()),
+            Content::Sms(sms) => ("", sms.text.as_str()),
+        };
+        let late = d.kind != Kind::Resend && self.now().wall.since(start.receipt.sold_at) > self.config.routing.fresh;
+        self.sends.push(json!({
+            "at": self.time.rfc3339(), "receipt": label, "kind": d.kind.word(), "channel": d.channel.word(), "to": d.address, "provider": start.provider,
+            "message_id": format!("tp_{}", d.intent.short()), "delivery_id": d.step_id().as_str(), "attempt": d.counted + 1,
+            "outcome": if dies { Class::Uncertain.word() } else { outcome.class.word() }, "copy": d.kind == Kind::Resend, "late": late,
+            "promo": false, "points": text.contains("oint"), "subject": subject, "text": text,
+        }));
+    }
+
+    fn answer_later(&mut self, start: Start, outcome: Outcome, content: Option<Content>, after: Duration) {
+        let flight = Flight { life: self.life, start, outcome, content };
+        self.at(self.time + after, Item::Answer(Box::new(flight)));
+    }
+
+    fn comes_back(&mut self, flight: Flight) -> Result<()> {
+        if flight.life != self.life || self.agent.is_none() {
+            return Ok(()); // nobody is there to hear it
+        }
+        self.step(&[Finished { start: flight.start, outcome: flight.outcome, content: flight.content }])
+    }
+
+    fn probe(&mut self) -> Result<()> {
+        let (now, up) = (self.now(), self.line_up);
+        let routing = self.config.routing.clone();
+        let wait = Duration::from_millis(self.random.below(u64::try_from(routing.reconnect_wait.as_millis()).unwrap_or(0) + 1));
+        if let Some(agent) = &mut self.agent {
+            match up {
+                true => agent.core.line.found(now, wait, routing.reconnect_ramp),
+                false => agent.core.line.lost(now),
+            };
+        }
+        self.step(&[])
+    }
+
+    // ---- the report ----
+
+    pub fn report(mut self) -> Result<Value> {
+        let off = self.line_down_since.map_or(Duration::ZERO, |since| self.until.since(since));
+        let Some(agent) = self.agent.take() else { return Err(ScenarioError::Other("the box has no power".into())) };
+        let read = agent.writer.read();
+        let (mut receipts, mut deliveries, mut dead) = (Vec::new(), Vec::new(), Vec::new());
+        for (label, id) in &self.labels {
+            let Some(receipt) = read.receipt(*id)? else { continue };
+            receipts.push(json!({"id": label, "sources": [receipt.source], "state": shown::state(read, &receipt)?}));
+            for d in read.deliveries_of(receipt.row)? {
+                let row = json!({"receipt": label, "channel": d.channel.word(), "state": d.state.word(), "reason": d.reason});
+                if d.state.word() == "dead" {
+                    dead.push(row.clone());
+                }
+                deliveries.push(row);
+            }
+        }
+        let suppressions: Vec<Value> =
+            read.suppressions(10_000)?.iter().map(|s| json!({"channel": s.channel, "address": s.address, "reason": s.reason})).collect();
+        Ok(json!({"sends": self.sends, "receipts": receipts, "deliveries": deliveries, "suppressions": suppressions, "alerts": self.alerts,
+            "dead_letters": dead, "resend_answers": self.answers, "campaigns": [], "found": self.found,
+            "offline_s": (self.offline + off).as_secs(), "violations": self.oracle.violations()}))
+    }
+}
+
+/// What dispatch must know of each provider of the config: rates of the routing rules where none is named.
+fn facts(config: &Config) -> BTreeMap<String, Facts> {
+    let mut facts = BTreeMap::new();
+    for (name, provider) in &config.providers {
+        let rate = match config.channels.iter().find(|(_, c)| c.providers.contains(name)).map(|(channel, _)| *channel) {
+            Some(Channel::Sms) => Rate::per_second(1),
+            _ if provider.kind == "smtp" => Rate::per_second(5),
+            _ => Rate::per_second(10),
+        };
+        facts.insert(
+            name.clone(),
+            Facts {
+                kind: provider.kind.clone(),
+                safe_by_key: super::answers::safe_by_key(&provider.kind),
+                local: provider.kind == "capture",
+                keeps_content: false,
+                rate: provider.rate.unwrap_or(rate),
+                concurrency: provider.concurrency.unwrap_or(4),
+            },
+        );
+    }
+    let inbox =
+        Facts { kind: "capture".into(), safe_by_key: true, local: true, keeps_content: false, rate: Rate::per_second(100), concurrency: 4 };
+    facts.insert(TEST_INBOX.to_owned(), inbox);
+    facts
+}
