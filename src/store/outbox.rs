@@ -140,8 +140,10 @@ pub struct Filter {
     pub provider: Option<String>,
     /// Only due, or begun, before this.
     pub older_than: Option<UnixMs>,
-    /// Only before this row: the cursor of the last page.
+    /// Only before this row (after it, where the oldest come first): the cursor of the last page.
     pub before: Option<i64>,
+    /// The oldest come first, not the newest.
+    pub oldest_first: bool,
     /// Rows at most.
     pub limit: u32,
 }
@@ -423,7 +425,7 @@ impl Snapshot<'_> {
         Ok(found.into_iter().find(|d| hex(d.intent.bytes()).starts_with(&intent)))
     }
 
-    /// Deliveries, newest first.
+    /// Deliveries, newest first unless asked otherwise.
     pub fn deliveries(&self, filter: &Filter) -> Result<Vec<Delivery>> {
         let (mut wheres, mut values): (Vec<&str>, Vec<SqlValue>) = (vec!["1"], Vec::new());
         if let Some(state) = filter.state {
@@ -443,11 +445,12 @@ impl Snapshot<'_> {
             values.push(before.0.into());
         }
         if let Some(before) = filter.before {
-            wheres.push("d.id < ?");
+            wheres.push(if filter.oldest_first { "d.id > ?" } else { "d.id < ?" });
             values.push(before.into());
         }
         values.push(i64::from(filter.limit).into());
-        let sql = format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE {} ORDER BY d.id DESC LIMIT ?", wheres.join(" AND "));
+        let order = if filter.oldest_first { "ASC" } else { "DESC" };
+        let sql = format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE {} ORDER BY d.id {order} LIMIT ?", wheres.join(" AND "));
         Ok(self.sql(&sql)?.query_map(params_from_iter(values), delivery)?.collect::<rusqlite::Result<_>>()?)
     }
 

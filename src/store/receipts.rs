@@ -67,6 +67,8 @@ pub struct Find {
     pub till: Option<String>,
     /// Only sold since.
     pub since: Option<UnixMs>,
+    /// Only sold until.
+    pub until: Option<UnixMs>,
     /// Only before this row: the cursor of the last page.
     pub before: Option<i64>,
     /// Rows at most.
@@ -255,6 +257,10 @@ impl Snapshot<'_> {
         if let Some(since) = find.since {
             wheres.push("sold_at >= ?");
             values.push(since.0.into());
+        }
+        if let Some(until) = find.until {
+            wheres.push("sold_at <= ?");
+            values.push(until.0.into());
         }
         if let Some(before) = find.before {
             wheres.push("receipt.id < ?");
