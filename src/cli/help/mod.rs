@@ -99,7 +99,7 @@ mod tests {
                 let text = fs::read_to_string(&entry).unwrap();
                 let code = text.split("#[cfg(test)]").next().unwrap();
                 for line in code.lines() {
-                    let made = ["Problem::new(", "Problem::invalid(", "Fault::new(", "Refused(", "say(\"suppressed"];
+                    let made = ["Problem::new(", "Problem::invalid(", "Fault::new(", "Refused(\"", "say(\"suppressed"];
                     let Some(at) = made.iter().find_map(|m| line.find(m)) else { continue };
                     let words = line[at..].split('"').skip(1).step_by(2);
                     let word = |w: &&str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b"_:".contains(&b));
