@@ -106,7 +106,20 @@ pub async fn show(State(web): State<Shared>, _: Visitor, Query(asked): Query<Ask
             let message = shown.and_then(|at| caught.get(at)).map(|(d, c)| inbox::message(read, d, c, &say, true)).transpose()?;
             let lines = lines.into_iter().take(4).collect();
             let (slips, rows) = (slips(read, &config, &say)?, rows(read, &config, online, &say)?);
-            Ok(Scene { line_up, provider_good, online, slips, rows, waiting: 0, sending: 0, taken: 0, lines, message, tab: wanted, picked: chosen.is_some() })
+            Ok(Scene {
+                line_up,
+                provider_good,
+                online,
+                slips,
+                rows,
+                waiting: 0,
+                sending: 0,
+                taken: 0,
+                lines,
+                message,
+                tab: wanted,
+                picked: chosen.is_some(),
+            })
         })
         .await?;
     let taken = frame.count("accepted") + frame.count("delivered");

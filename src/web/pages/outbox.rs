@@ -23,8 +23,19 @@ use serde::{Deserialize, Serialize};
 const SHOWN: u32 = 50;
 
 /// The states in the order in which a manager asks for them.
-const ORDER: &[Is] =
-    &[Is::Dead, Is::Uncertain, Is::Held, Is::Retry, Is::Ready, Is::Sending, Is::Accepted, Is::Delivered, Is::Bounced, Is::Complained, Is::Cancelled];
+const ORDER: &[Is] = &[
+    Is::Dead,
+    Is::Uncertain,
+    Is::Held,
+    Is::Retry,
+    Is::Ready,
+    Is::Sending,
+    Is::Accepted,
+    Is::Delivered,
+    Is::Bounced,
+    Is::Complained,
+    Is::Cancelled,
+];
 
 /// Shown where no state is asked for: everything that has not come to its end.
 const OPEN: &[Is] = &[Is::Dead, Is::Uncertain, Is::Held, Is::Retry, Is::Ready, Is::Sending];
@@ -100,11 +111,21 @@ pub async fn list(State(web): State<Shared>, _: Visitor, Query(asked): Query<Ask
         ..Filter::default()
     };
     let (config, online, say, now) = (web.config.clone(), frame.online, frame.say.clone(), web.clock.now().wall);
-    let (groups, next) = web.readers.read(move |read| groups(read, &states, &filter, &View { config: &config, online, say: &say, now })).await?;
+    let (groups, next) =
+        web.readers.read(move |read| groups(read, &states, &filter, &View { config: &config, online, say: &say, now })).await?;
     let tabs = ORDER.iter().map(|state| tab(*state, frame.count(state.word()))).collect();
     let channels = web.config.channels.keys().map(|c| c.word()).collect();
     let providers = web.config.providers.keys().cloned().collect();
-    let shelf = Shelf { state: asked.state, channel: asked.channel, provider: asked.provider, channels, providers, tabs, groups, next: next.filter(|_| one) };
+    let shelf = Shelf {
+        state: asked.state,
+        channel: asked.channel,
+        provider: asked.provider,
+        channels,
+        providers,
+        tabs,
+        groups,
+        next: next.filter(|_| one),
+    };
     Ok(page(StatusCode::OK, "outbox.html", &frame, shelf))
 }
 
