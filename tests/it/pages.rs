@@ -229,7 +229,7 @@ fn an_outage_is_told_and_the_outbox_keeps() {
         page.body
     );
     let outbox = shop.get("/outbox?state=ready");
-    let act = between(&outbox.body, "action=\"/outbox/", "/hold\"").to_owned();
+    let act = between(&outbox.body, "formaction=\"/outbox/", "/hold\"").to_owned();
     let held = shop.post(&format!("/outbox/{act}/hold"), &format!("token={token}&state=held"));
     assert_eq!((held.status, held.header("location")), (303, "/outbox?state=held"));
     assert!(shop.get("/outbox?state=held").body.contains("On hold (by cashier)"));

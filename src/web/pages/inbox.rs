@@ -45,6 +45,17 @@ pub struct Message {
     headers: Vec<(String, String)>,
 }
 
+impl Message {
+    /// With the beginning of its source.
+    pub(super) fn cut(mut self, letters: usize) -> Message {
+        if let Some((end, _)) = self.html.char_indices().nth(letters) {
+            self.html.truncate(end);
+            self.html.push_str(" …");
+        }
+        self
+    }
+}
+
 #[derive(Serialize)]
 struct Shelf {
     lines: Vec<Line>,

@@ -20,7 +20,7 @@ use axum::response::{IntoResponse, Redirect};
 use serde::{Deserialize, Serialize};
 
 /// Rows of one state on a page.
-const SHOWN: u32 = 50;
+const SHOWN: u32 = 25;
 
 /// The states in the order in which a manager asks for them.
 const ORDER: &[Is] = &[
@@ -40,7 +40,7 @@ const ORDER: &[Is] = &[
 /// Shown where no state is asked for: everything that has not come to its end.
 const OPEN: &[Is] = &[Is::Dead, Is::Uncertain, Is::Held, Is::Retry, Is::Ready, Is::Sending];
 
-/// `?state=&channel=&provider=&page=`
+/// `?state=&channel=&provider=&after=`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Asked {
@@ -74,6 +74,9 @@ struct Tab {
 
 #[derive(Serialize)]
 struct Group {
+    word: &'static str,
+    /// There are more of them than this page shows.
+    more: bool,
     text: &'static str,
     rows: Vec<Row>,
 }
@@ -147,7 +150,12 @@ fn groups(read: Snapshot<'_>, states: &[Is], filter: &Filter, view: &View<'_>) -
         }
         let rows = found.iter().map(|d| row(read, d, view)).collect::<Result<Vec<_>>>()?;
         if !rows.is_empty() {
-            groups.push(Group { text: words::heading(*state).1, rows });
+            groups.push(Group {
+                word: state.word(),
+                more: states.len() > 1 && rows.len() == SHOWN as usize,
+                text: words::heading(*state).1,
+                rows,
+            });
         }
     }
     Ok((groups, next))
