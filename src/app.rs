@@ -86,7 +86,7 @@ impl Agent {
         let started = clock.now();
 
         let options = Options { max_bytes: config.agent.disk_budget, ..Options::new(folder.join("tillpost.db")) };
-        rescue::heed_mark(&options.path, started.wall)?;
+        rescue::heed_mark(&options, started.wall)?;
         let (fatal, database) = (supervisor.clone(), options.path.clone());
         let opened = rescue::open(&options, started.wall, move |error| {
             if let StoreError::Damaged(why) = &error {

@@ -152,7 +152,7 @@ fn queue(tx: Tx<'_>, receipt: &Receipt, ask: &Ask, to: Target<'_>, now: Now) -> 
         true => (Kind::Receipt, String::new()),
         false => (Kind::Resend, to.slot.to_string()),
     };
-    let intent = IntentId::new(kind, &id.to_string(), 0, Audience::Customer.word(), &slot);
+    let intent = IntentId::new(kind, &id, 0, Audience::Customer.word(), &slot);
     let message = tx.put_message(&NewMessage {
         receipt: receipt.row,
         kind,

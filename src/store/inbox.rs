@@ -53,7 +53,8 @@ pub struct NewRawEvent<'a> {
     pub subject: &'a str,
     /// Its bytes.
     pub body: i64,
-    /// `done` where deciding shares the transaction, else `new`.
+    /// `done` where deciding shares the transaction, `new` where it is still to come, `kept` where no rule
+    /// acts on it yet.
     pub state: &'a str,
 }
 

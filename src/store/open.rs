@@ -49,7 +49,7 @@ pub fn for_writing(options: &Options) -> Result<Connection> {
     let full = options.durability == Durability::Synced;
     conn.pragma_update(None, "synchronous", if full { "FULL" } else { "OFF" })?;
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-    conn.pragma_update(None, "journal_size_limit", 8_388_608)?;
+    conn.pragma_update(None, "journal_size_limit", 16_777_216)?;
     conn.pragma_update(None, "secure_delete", "ON")?;
     conn.pragma_update(None, "max_page_count", i64::try_from(options.max_bytes / 4096).unwrap_or(i64::MAX))?;
     let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;

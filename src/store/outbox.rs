@@ -3,7 +3,7 @@
 //! A delivery changes its state only here and only by a move that [`State::may_become`] knows.
 
 use super::inbox::Body;
-use super::{Result, Snapshot, StoreError, Tx, bits48};
+use super::{Result, Snapshot, StoreError, Tx};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::State;
 use crate::domain::ids::{IntentId, StepId, hex};
@@ -151,14 +151,23 @@ pub struct Filter {
 const COLUMNS: &str =
     "d.id, message, step, channel, address, state, reason, priority, due, expires, tries, counted, ordinal, here, here_since,
     online_since, provider, began_at, ended_at, content, composed_at, receipt, kind, audience, slot, intent, made_at, sold_at, fresh, test,
-    language, actor, chain, why FROM delivery d JOIN message m ON m.id = d.message";
+    language, actor, chain, why";
+
+/// For looking at deliveries in their own order.
+const FROM_DELIVERY: &str = "FROM delivery d JOIN message m ON m.id = d.message";
+
+/// For looking at the deliveries of some messages: their steps lie beside each other.
+const FROM_MESSAGE: &str = "FROM message m JOIN delivery d ON d.id BETWEEN m.id * 16 AND m.id * 16 + 15";
+
+/// A delivery's row is its message's times this, plus its step.
+const STEPS: i64 = 16;
 
 impl Tx<'_> {
     /// Stores a message; `None` where the same intent is there already.
     pub fn put_message(&self, m: &NewMessage<'_>) -> Result<Option<i64>> {
         let mut insert = self.sql(
-            "INSERT INTO message(receipt, kind, audience, slot, intent, intent48, made_at, sold_at, fresh, test, language, actor, chain, why)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING",
+            "INSERT INTO message(receipt, kind, audience, slot, intent, made_at, sold_at, fresh, test, language, actor, chain, why)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
         )?;
         let new = insert.execute(params![
             m.receipt,
@@ -166,7 +175,6 @@ impl Tx<'_> {
             m.audience.word(),
             m.slot,
             m.intent.bytes(),
-            bits48(m.intent.bytes()),
             m.made_at.0,
             m.sold_at.0,
             m.fresh,
@@ -182,8 +190,8 @@ impl Tx<'_> {
     /// Stores a step of a message's chain and gives its row.
     pub fn put_delivery(&self, d: &NewDelivery<'_>) -> Result<i64> {
         let mut insert = self.sql(
-            "INSERT INTO delivery(message, step, channel, address, state, reason, priority, due, expires, online_since)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO delivery(id, message, step, channel, address, state, reason, priority, due, expires, online_since)
+             VALUES(?11, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
         let values = params![
             d.message,
@@ -195,7 +203,8 @@ impl Tx<'_> {
             d.priority,
             d.due.0,
             d.expires.0,
-            d.online_ms
+            d.online_ms,
+            d.message * STEPS + i64::from(d.step)
         ];
         Ok(insert.insert(values)?)
     }
@@ -231,7 +240,7 @@ impl Tx<'_> {
     pub fn end_attempt(&self, d: &Delivery, outcome: &Outcome, next: &Next, now: UnixMs, content: Option<&Body>) -> Result<bool> {
         let mut insert = self.sql(
             "INSERT INTO attempt(delivery, n, provider, began_at, ended_at, class, scope, detail, provider_id)
-             SELECT id, tries, provider, coalesce(began_at, ?2), ?2, ?3, ?4, ?5, ?6 FROM delivery WHERE id = ?1",
+             SELECT id, tries, provider, coalesce(began_at, ?2), ?2, ?3, ?4, ?5, ?6 FROM delivery WHERE id = ?1 ON CONFLICT DO NOTHING",
         )?;
         insert.execute(params![d.id, now.0, outcome.class.word(), outcome.scope.word(), outcome.detail, outcome.provider_id])?;
         if !self.transition(d.id, State::Sending, next.state, &next.reason, now)? {
@@ -294,7 +303,7 @@ impl Tx<'_> {
 
     /// At start: nobody knows what became of what was in flight. Each becomes uncertain; gives how many.
     pub fn doubt_in_flight(&self, now: UnixMs) -> Result<u32> {
-        let mut select = self.sql(&format!("SELECT {COLUMNS} WHERE state = 'sending'"))?;
+        let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE state = 'sending'"))?;
         let in_flight: Vec<Delivery> = select.query_map([], delivery)?.collect::<rusqlite::Result<_>>()?;
         for d in &in_flight {
             let outcome = Outcome::new(
@@ -369,7 +378,7 @@ impl Snapshot<'_> {
         let order = if newest_first { "DESC" } else { "ASC" };
         // The states are literals, so that the partial index serves.
         let sql = format!(
-            "SELECT {COLUMNS} WHERE channel = ?1 AND priority = ?2 AND due <= ?3 AND state IN ('ready', 'retry') ORDER BY due {order}, d.id LIMIT ?4"
+            "SELECT {COLUMNS} {FROM_DELIVERY} WHERE channel = ?1 AND priority = ?2 AND due <= ?3 AND state IN ('ready', 'retry') ORDER BY due {order}, d.id LIMIT ?4"
         );
         Ok(self.sql(&sql)?.query_map(params![channel.word(), priority, now.0, limit], delivery)?.collect::<rusqlite::Result<_>>()?)
     }
@@ -389,28 +398,30 @@ impl Snapshot<'_> {
     /// Deliveries that wait since the online time was `online_ms` or less, and whose chain goes on.
     pub fn waiting_since(&self, online_ms: i64, limit: u32) -> Result<Vec<Delivery>> {
         let mut select = self.sql(&format!(
-            "SELECT {COLUMNS} WHERE state IN ('ready', 'retry') AND online_since <= ?1 AND chain <> '' ORDER BY d.id LIMIT ?2"
+            "SELECT {COLUMNS} {FROM_DELIVERY} WHERE state IN ('ready', 'retry') AND online_since <= ?1 AND chain <> '' ORDER BY d.id LIMIT ?2"
         ))?;
         Ok(select.query_map((online_ms, limit), delivery)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Deliveries that are uncertain, oldest first.
     pub fn uncertain(&self, limit: u32) -> Result<Vec<Delivery>> {
-        let mut select = self.sql(&format!("SELECT {COLUMNS} WHERE state = 'uncertain' ORDER BY d.id LIMIT ?1"))?;
+        let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE state = 'uncertain' ORDER BY d.id LIMIT ?1"))?;
         Ok(select.query_map([limit], delivery)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// The delivery by its row.
     pub fn delivery(&self, id: i64) -> Result<Option<Delivery>> {
-        Ok(self.sql(&format!("SELECT {COLUMNS} WHERE d.id = ?1"))?.query_row([id], delivery).optional()?)
+        Ok(self.sql(&format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE d.id = ?1"))?.query_row([id], delivery).optional()?)
     }
 
     /// The delivery by the id that is used outside.
     pub fn delivery_by_step(&self, id: &str) -> Result<Option<Delivery>> {
         let Some((intent, step)) = StepId::parse(id) else { return Ok(None) };
-        let bits = i64::from_str_radix(intent.get(..12).unwrap_or_default(), 16).unwrap_or(-1);
-        let mut select = self.sql(&format!("SELECT {COLUMNS} WHERE intent48 = ?1 AND step = ?2"))?;
-        let found: Vec<Delivery> = select.query_map((bits, step), delivery)?.collect::<rusqlite::Result<_>>()?;
+        let Some((first, last)) = receipts_of_the_moment(&intent) else { return Ok(None) };
+        let mut select = self.sql(&format!(
+            "SELECT {COLUMNS} {FROM_MESSAGE} JOIN receipt r ON r.id = m.receipt WHERE r.receipt_id BETWEEN ?1 AND ?2 AND d.step = ?3"
+        ))?;
+        let found: Vec<Delivery> = select.query_map((first, last, step), delivery)?.collect::<rusqlite::Result<_>>()?;
         Ok(found.into_iter().find(|d| hex(d.intent.bytes()).starts_with(&intent)))
     }
 
@@ -439,19 +450,19 @@ impl Snapshot<'_> {
         }
         values.push(i64::from(filter.limit).into());
         let order = if filter.oldest_first { "ASC" } else { "DESC" };
-        let sql = format!("SELECT {COLUMNS} WHERE {} ORDER BY d.id {order} LIMIT ?", wheres.join(" AND "));
+        let sql = format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE {} ORDER BY d.id {order} LIMIT ?", wheres.join(" AND "));
         Ok(self.sql(&sql)?.query_map(params_from_iter(values), delivery)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// All deliveries of a receipt, in the order of messages and steps.
     pub fn deliveries_of(&self, receipt: i64) -> Result<Vec<Delivery>> {
-        let mut select = self.sql(&format!("SELECT {COLUMNS} WHERE m.receipt = ?1 ORDER BY m.id, step"))?;
+        let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt = ?1 ORDER BY d.id"))?;
         Ok(select.query_map([receipt], delivery)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// The attempts of a delivery that have ended, oldest first.
     pub fn attempts(&self, delivery: i64) -> Result<Vec<Attempt>> {
-        let mut select = self.sql("SELECT delivery, n, provider, began_at, ended_at, class, scope, detail, provider_id FROM attempt WHERE delivery = ?1 ORDER BY id")?;
+        let mut select = self.sql("SELECT delivery, n, provider, began_at, ended_at, class, scope, detail, provider_id FROM attempt WHERE delivery = ?1 ORDER BY n")?;
         Ok(select.query_map([delivery], attempt)?.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -489,6 +500,17 @@ impl Snapshot<'_> {
             .optional()?;
         Ok(made.map(UnixMs))
     }
+}
+
+/// The first and the last receipt id that begin like an intent: those of one millisecond.
+fn receipts_of_the_moment(intent: &str) -> Option<([u8; 16], [u8; 16])> {
+    let bits = u64::from_str_radix(intent.get(..12)?, 16).ok()?;
+    let (mut first, mut last) = ([0; 16], [0xff; 16]);
+    for (n, byte) in bits.to_be_bytes().iter().skip(2).enumerate() {
+        *first.get_mut(n)? = *byte;
+        *last.get_mut(n)? = *byte;
+    }
+    Some((first, last))
 }
 
 fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {

@@ -5,6 +5,8 @@ mod agent;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod smtp;
 
 fn main() {}

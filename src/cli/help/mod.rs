@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn topics_and_codes_are_found() {
-        assert!(help(Some("promise")).unwrap().text.contains("may have arrived"));
+        assert!(help(Some("promise")).unwrap().text.contains("held and shown to a person"));
         assert!(help(Some("transaction_id_taken")).unwrap().text.contains("transaction_id"));
         assert_eq!(help(Some("nonsense")).unwrap_err().code, exit::NOT_FOUND);
     }
