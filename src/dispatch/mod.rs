@@ -308,8 +308,9 @@ impl Core {
         let mut soon = |after: Option<Duration>| wake = [wake, after].into_iter().flatten().min();
         soon(self.line.opens(now.mono).map(|at| at.since(now.mono)));
         let newest_first = !self.config.routing.drain_oldest;
+        let channels = self.channels();
         for priority in 0..=6 {
-            for channel in Channel::ALL {
+            for channel in &channels {
                 if let Some(shut) = self.shut(*channel, now) {
                     soon(shut);
                     continue;
@@ -323,11 +324,17 @@ impl Core {
                 }
             }
         }
-        for channel in Channel::ALL {
+        for channel in &channels {
             soon(tx.read().next_due(*channel, now.wall)?.map(|due| due.since(now.wall)));
         }
         report.wake = wake;
         Ok(())
+    }
+
+    /// The channels that may have something to send: those with providers, and those of test messages.
+    fn channels(&self) -> Vec<Channel> {
+        let configured = |c: &Channel| self.config.channels.get(c).is_some_and(|c| !c.providers.is_empty());
+        Channel::ALL.iter().copied().filter(|c| configured(c) || matches!(c, Channel::Email | Channel::Sms)).collect()
     }
 
     /// `Some` where no lane of the channel takes anything now: until when, if that is known.
