@@ -3,7 +3,14 @@
 //! `VmRSS` and `RssAnon` from the kernel, five seconds after the start and five seconds after the last of
 //! the sales, each of which became a receipt by mail (to the test inbox). Nothing is judged.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "a bench may stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a bench may stop"
+)]
 
 mod agent;
 
@@ -19,7 +26,11 @@ fn main() {
     let agent = Agent::start(folder.path());
     let say = |when: String| {
         sleep(rest);
-        println!("{when:<21} {:>6.2} MB resident, {:.2} MB of it its own", mb(agent.memory("VmRSS") * 1024), mb(agent.memory("RssAnon") * 1024));
+        println!(
+            "{when:<21} {:>6.2} MB resident, {:.2} MB of it its own",
+            mb(agent.memory("VmRSS") * 1024),
+            mb(agent.memory("RssAnon") * 1024)
+        );
     };
     say("idle after start".into());
     let mut till = Till::new(agent.address);

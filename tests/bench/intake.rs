@@ -7,7 +7,14 @@
 //! The clients run on the same machine. Figures are medians over the rounds, ratios are taken within a
 //! round. Nothing is judged.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "a bench may stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a bench may stop"
+)]
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock and opens its own files")]
 
 mod agent;
