@@ -484,7 +484,7 @@ impl Snapshot<'_> {
     /// The provider that may have the message already: that of the last attempt whose end nobody
     /// knows.
     pub fn doubtful_at(&self, delivery: i64) -> Result<Option<String>> {
-        let mut select = self.sql("SELECT provider FROM attempt WHERE delivery = ?1 AND class = 'uncertain' ORDER BY id DESC LIMIT 1")?;
+        let mut select = self.sql("SELECT provider FROM attempt WHERE delivery = ?1 AND class = 'uncertain' ORDER BY n DESC LIMIT 1")?;
         Ok(select.query_row([delivery], |row| row.get(0)).optional()?)
     }
 

@@ -146,7 +146,7 @@ fn bad_days(seed: u64) -> Value {
     let providers = json!({"first": script(), "second": script(), "text": script()});
     let mut config = config();
     // One that drops repeats by key, beside one that does not: what is safe at the one is not at the other.
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         config["providers"]["first"] = json!({"type": "capture"});
     }
     json!({"config": config, "timeline": timeline, "providers": providers, "until": at(time + 900),
