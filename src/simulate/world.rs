@@ -40,6 +40,9 @@ const PROBE_UP: Duration = Duration::from_secs(5);
 /// How long a till waits before it posts again what was not acknowledged.
 const TILL_RETRY: Duration = Duration::from_secs(1);
 
+/// How far before the scenario's start a wall clock may stand and be believed.
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
 /// What the queue holds.
 enum Item {
     Happens(Happening),
@@ -73,6 +76,8 @@ pub struct World {
     options: Options,
     queue: BTreeMap<(i64, u64), Item>,
     serial: u64,
+    /// The one wake-up that stands in the queue: a later step asks for another in its place.
+    wake: Option<(i64, u64)>,
     /// True time.
     time: UnixMs,
     start: UnixMs,
@@ -115,6 +120,7 @@ impl World {
             options,
             queue: BTreeMap::new(),
             serial: 0,
+            wake: None,
             time: start,
             start,
             until: scenario.until,
@@ -284,7 +290,8 @@ impl World {
 
     fn boot(&mut self) -> Result<()> {
         let mut writer = WriterCore::open(&self.options)?;
-        let floor = writer.read().newest_time()?.unwrap_or_default();
+        // As the machine's clock knows when it was built: a year before the scenario is plainly wrong.
+        let floor = writer.read().newest_time()?.unwrap_or_default().max(self.start - YEAR);
         let online = writer.read().fact("online_ms")?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
         let now = self.now();
         let line = Line::new(now, Duration::from_millis(online));
@@ -342,8 +349,12 @@ impl World {
             agent.core = core;
         }
         self.hear(&report);
+        if let Some(asked) = self.wake.take() {
+            self.queue.remove(&asked);
+        }
         if let Some(wake) = report.wake {
             self.at(self.time + wake.max(Duration::from_millis(1)), Item::Wake);
+            self.wake = Some(((self.time + wake.max(Duration::from_millis(1))).0, self.serial));
         }
         for start in report.starts {
             if self.armed == Some(Cut::BeforeSend) {

@@ -352,6 +352,16 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A deadline further ahead than any message is useful was set by a clock that could not be believed,
+    /// or that was wrong: it counts from now, the first moment that can be believed.
+    pub fn mend_deadlines(&self, now: UnixMs) -> Result<()> {
+        const LONGEST: i64 = 15 * 86_400_000;
+        const USEFUL: i64 = 7 * 86_400_000;
+        let mut update = self.sql("UPDATE delivery SET expires = ?1 WHERE state IN ('ready', 'retry') AND expires > ?2")?;
+        update.execute((now.0 + USEFUL, now.0 + LONGEST))?;
+        Ok(())
+    }
+
     /// Notes from when on online time counts for deliveries that are due and were not tried yet.
     pub fn begin_waiting(&self, now: UnixMs, online_ms: i64) -> Result<()> {
         let mut update =
@@ -373,6 +383,11 @@ const fn counted(state: State) -> bool {
 }
 
 impl Snapshot<'_> {
+    /// Whether any delivery waits to go out, now or later.
+    pub fn any_waits(&self) -> Result<bool> {
+        Ok(self.sql("SELECT EXISTS (SELECT 1 FROM delivery WHERE state IN ('ready', 'retry'))")?.query_row([], |row| row.get(0))?)
+    }
+
     /// What may go out on a channel now, of one priority: due longest first, or newest first.
     pub fn due(&self, channel: Channel, priority: u8, now: UnixMs, newest_first: bool, limit: u32) -> Result<Vec<Delivery>> {
         let order = if newest_first { "DESC" } else { "ASC" };
@@ -464,6 +479,13 @@ impl Snapshot<'_> {
     pub fn attempts(&self, delivery: i64) -> Result<Vec<Attempt>> {
         let mut select = self.sql("SELECT delivery, n, provider, began_at, ended_at, class, scope, detail, provider_id FROM attempt WHERE delivery = ?1 ORDER BY n")?;
         Ok(select.query_map([delivery], attempt)?.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The provider that may have the message already: that of the last attempt whose end nobody
+    /// knows.
+    pub fn doubtful_at(&self, delivery: i64) -> Result<Option<String>> {
+        let mut select = self.sql("SELECT provider FROM attempt WHERE delivery = ?1 AND class = 'uncertain' ORDER BY id DESC LIMIT 1")?;
+        Ok(select.query_row([delivery], |row| row.get(0)).optional()?)
     }
 
     /// How many deliberate resends a receipt has had, to name the next one.

@@ -1,6 +1,6 @@
 //! The pages for people, as a browser without a script sees them.
 
-use crate::agent::{Reply, Running, sale};
+use crate::inside::{Reply, Running, sale};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tillpost::app::Outside;
