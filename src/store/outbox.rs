@@ -150,7 +150,7 @@ pub struct Filter {
 
 const COLUMNS: &str =
     "d.id, message, step, channel, address, state, reason, priority, due, expires, tries, counted, ordinal, here, here_since,
-    online_since, provider, began_at, ended_at, content, composed_at, receipt, kind, audience, slot, intent, made_at, sold_at, fresh, test,
+    online_since, provider, began_at, ended_at, d.content, composed_at, receipt, kind, audience, slot, intent, made_at, m.sold_at, fresh, test,
     language, actor, chain, why";
 
 /// For looking at deliveries in their own order.
