@@ -201,7 +201,7 @@ impl Core {
         let at = schedule::Circumstances {
             now: now.wall,
             online_ms: self.line.online_ms(now.mono),
-            providers: if Self::bound_to(tx, d)?.is_some() { 1 } else { self.providers(d).len().try_into().unwrap_or(1) },
+            providers: if self.bound_to(tx, d)?.is_some() { 1 } else { self.providers(d).len().try_into().unwrap_or(1) },
         };
         let random = self.random.clone();
         let next = schedule::after(d, outcome, &self.config.routing, at, |length| random.jitter(length));
@@ -275,7 +275,7 @@ impl Core {
         let patience = i64::try_from(self.config.routing.fallback_after.as_millis()).unwrap_or(i64::MAX);
         for d in tx.read().waiting_since(online - patience, 200)? {
             let may =
-                schedule::should_fall_back(&d, &self.config.routing, online) && d.kind.falls_back() && Self::bound_to(tx, &d)?.is_none();
+                schedule::should_fall_back(&d, &self.config.routing, online) && d.kind.falls_back() && self.bound_to(tx, &d)?.is_none();
             if may && self.fall_back(tx, &d, now)? {
                 tx.transition(d.id, d.state, State::Cancelled, "fallback", now.wall)?;
             }
@@ -370,7 +370,7 @@ impl Core {
     /// The provider that takes the delivery now, or when to look again.
     fn place(&mut self, tx: Tx<'_>, d: &Delivery, now: Now) -> Result<std::result::Result<(String, u32), Option<Duration>>> {
         let names = self.providers(d);
-        let bound = Self::bound_to(tx, d)?;
+        let bound = self.bound_to(tx, d)?;
         let count = u32::try_from(names.len()).unwrap_or(1);
         let mut until: Option<Duration> = None;
         for step in 0..count {
@@ -399,8 +399,15 @@ impl Core {
 
     /// The only provider that may go on with a delivery, as it may have it already: what it drops as a
     /// repeat, another would deliver a second time.
-    fn bound_to(tx: Tx<'_>, d: &Delivery) -> Result<Option<String>> {
-        if d.tries == 0 { Ok(None) } else { tx.read().doubtful_at(d.id) }
+    fn bound_to(&self, tx: Tx<'_>, d: &Delivery) -> Result<Option<String>> {
+        if d.tries == 0 {
+            return Ok(None);
+        }
+        let by_key = |name: &str| self.facts.get(name).is_some_and(|f| f.safe_by_key);
+        // What such a provider did not answer is a retry that speaks of the message.
+        let doubtful = |class: &str, scope: &str, at: &str| class == "uncertain" || (class == "retry" && scope == "message" && by_key(at));
+        let attempts = tx.read().attempts(d.id)?;
+        Ok(attempts.into_iter().rev().find(|a| doubtful(&a.class, &a.scope, &a.provider)).map(|a| a.provider))
     }
 
     /// Marks a delivery as in flight; `None` where it may not go after all.

@@ -26,7 +26,7 @@ use crate::store::{Durability, Options};
 use crate::sys::clock::{Mono, Now};
 use crate::sys::random::{self, Random, SeededRandom};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +91,8 @@ pub struct World {
     line_down_since: Option<UnixMs>,
     offline: Duration,
     calls: BTreeMap<String, u64>,
+    /// Ids that arrived at providers which drop repeats.
+    had: BTreeSet<String>,
     labels: BTreeMap<String, ReceiptId>,
     oracle: Oracle,
     sends: Vec<Value>,
@@ -132,6 +134,7 @@ impl World {
             line_down_since: None,
             offline: Duration::ZERO,
             calls: BTreeMap::new(),
+            had: BTreeSet::new(),
             labels: BTreeMap::new(),
             oracle: Oracle::default(),
             sends: Vec::new(),
@@ -399,10 +402,17 @@ impl World {
         let script = self.scripts.get(&start.provider).cloned().unwrap_or_default();
         let kind = self.facts.get(&start.provider).map(|f| f.kind.clone()).unwrap_or_default();
         let id = start.delivery.step_id().to_string();
-        let Played { outcome, arrived, seen } = script.answer(&kind, &start.delivery.address, *nth, self.time, &id);
+        let Played { mut outcome, arrived, seen } = script.answer(&kind, &start.delivery.address, *nth, self.time, &id);
         let dies = self.armed == Some(Cut::AfterBodySent) && seen;
+        let safe = self.facts.get(&start.provider).is_some_and(|f| f.safe_by_key);
+        if safe && outcome.class == Class::Permanent && self.had.contains(&id) {
+            // What it took before it does not refuse afterwards: it drops the repeat.
+            outcome = Outcome { duplicate: true, ..Outcome::accepted(None) };
+        }
         if arrived || dies {
-            let safe = self.facts.get(&start.provider).is_some_and(|f| f.safe_by_key);
+            if safe {
+                self.had.insert(id);
+            }
             self.oracle.arrives(&start.delivery.intent.to_string(), safe, start.delivery.audience == Audience::Customer);
         }
         if seen || outcome.class != Class::Offline {

@@ -481,13 +481,6 @@ impl Snapshot<'_> {
         Ok(select.query_map([delivery], attempt)?.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The provider that may have the message already: that of the last attempt whose end nobody
-    /// knows.
-    pub fn doubtful_at(&self, delivery: i64) -> Result<Option<String>> {
-        let mut select = self.sql("SELECT provider FROM attempt WHERE delivery = ?1 AND class = 'uncertain' ORDER BY n DESC LIMIT 1")?;
-        Ok(select.query_row([delivery], |row| row.get(0)).optional()?)
-    }
-
     /// How many deliberate resends a receipt has had, to name the next one.
     pub fn resends(&self, receipt: i64) -> Result<u32> {
         Ok(self.sql("SELECT count(*) FROM message WHERE receipt = ?1 AND kind = 'resend'")?.query_row([receipt], |row| row.get(0))?)

@@ -59,7 +59,6 @@ struct State {
     fuse: Option<u64>,
     dead: bool,
     open: usize,
-    syncs: u64,
 }
 
 impl State {
@@ -110,10 +109,6 @@ impl Disk {
 
     pub fn is_dead(&self) -> bool {
         self.state.lock().unwrap().dead
-    }
-
-    pub fn syncs(&self) -> u64 {
-        self.state.lock().unwrap().syncs
     }
 
     /// Files that are open.
@@ -216,7 +211,6 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, _: c_int) -> c_int {
         if !state.powered() {
             return ffi::SQLITE_IOERR_FSYNC;
         }
-        state.syncs += 1;
         each(state, &mut |bytes| {
             for op in std::mem::take(&mut bytes.pending) {
                 op.apply(&mut bytes.synced, || true);
@@ -384,7 +378,10 @@ fn register() {
         vfs.zName = c"cut".as_ptr();
         vfs.szOsFile = size_of::<File>() as c_int;
         vfs.pNext = null_mut();
-        (vfs.xOpen, vfs.xDelete, vfs.xAccess, vfs.xFullPathname) = (Some(open), Some(delete), Some(access), Some(full));
+        vfs.xOpen = Some(open);
+        vfs.xDelete = Some(delete);
+        vfs.xAccess = Some(access);
+        vfs.xFullPathname = Some(full);
         assert_eq!(ffi::sqlite3_vfs_register(Box::into_raw(Box::new(vfs)), 0), ffi::SQLITE_OK);
     }
 }
