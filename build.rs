@@ -30,7 +30,10 @@ fn main() -> io::Result<()> {
         fs::write(&packed, packer.finish()?)?;
         let (stem, extension) = file.rsplit_once('.').unwrap_or((file, ""));
         let name = format!("{stem}-{:012x}.{extension}", hash(&bytes) & 0xffff_ffff_ffff);
-        let _ = writeln!(code, "const {constant}: Asset = Asset {{ path: \"/assets/{name}\", kind: {kind:?}, gzip: include_bytes!({packed:?}) }};");
+        let _ = writeln!(
+            code,
+            "const {constant}: Asset = Asset {{ path: \"/assets/{name}\", kind: {kind:?}, gzip: include_bytes!({packed:?}) }};"
+        );
     }
     fs::write(out.join("assets.rs"), code)
 }

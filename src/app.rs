@@ -328,7 +328,10 @@ async fn decide_undecided(web: &Web) -> Result<(), StoreError> {
 }
 
 async fn check(web: Arc<Web>) -> Result<(), String> {
-    let found = web.readers.read(|read| read.quick_check()).await.map_err(|e| e.to_string())?;
+    let found = match web.readers.read(|read| read.quick_check()).await {
+        Err(StoreError::Damaged(why)) => Some(why), // too broken even for the check
+        other => other.map_err(|e| e.to_string())?,
+    };
     match found {
         None => tracing::info!("the database was checked after an unclean stop: it is whole"),
         Some(fault) => {

@@ -45,6 +45,8 @@
 //! 12. Time, randomness and network reach the core through interfaces, so that a week in a shop can be
 //!     simulated in seconds from a seed.
 
+#![forbid(unsafe_code)]
+
 pub mod app;
 pub mod cli;
 pub mod compose;

@@ -64,6 +64,9 @@ pub struct Lane {
     account: Wait,
     throttled: Option<Mono>,
     clean_since: Mono,
+    /// People heard of a pause, or of a break, and wait to hear of its end: the first success.
+    told_paused: bool,
+    told_broken: bool,
 }
 
 /// A wait that doubles each time it was in vain.
@@ -115,6 +118,8 @@ impl Lane {
             account: Wait::new(ACCOUNT_WAIT),
             throttled: None,
             clean_since: now,
+            told_paused: false,
+            told_broken: false,
         }
     }
 
@@ -164,9 +169,8 @@ impl Lane {
                 None
             }
             (Class::Auth, _) | (Class::Permanent, Scope::Destination) => {
-                let fresh = self.account.until.is_none();
                 self.account.begin(now);
-                fresh.then_some(Change::Paused)
+                (!std::mem::replace(&mut self.told_paused, true)).then_some(Change::Paused)
             }
             (Class::Throttle, _) => {
                 self.throttled = Some(now + outcome.retry_after.unwrap_or(Duration::from_secs(30)));
@@ -178,12 +182,14 @@ impl Lane {
             // What concerns one recipient says nothing against the provider: it answered.
             (Class::Retry, Scope::Recipient) | (Class::Accepted | Class::Permanent, _) => {
                 self.remember(true);
-                let resumed = self.account.end();
+                self.account.end();
                 if self.breaker.end() {
                     self.recent.clear();
+                }
+                if std::mem::take(&mut self.told_broken) {
                     return Some(Change::Closed);
                 }
-                resumed.then_some(Change::Resumed)
+                std::mem::take(&mut self.told_paused).then_some(Change::Resumed)
             }
             (Class::Retry | Class::Uncertain, _) => self.failed(now),
         }
@@ -220,7 +226,7 @@ impl Lane {
         let bad = self.recent.iter().filter(|good| !**good).count();
         if in_a_row >= IN_A_ROW || (self.recent.len() == MEMORY && bad * 2 >= MEMORY) {
             self.breaker.begin(now);
-            return Some(Change::Broke);
+            return (!std::mem::replace(&mut self.told_broken, true)).then_some(Change::Broke);
         }
         None
     }

@@ -201,7 +201,7 @@ impl Core {
         let at = schedule::Circumstances {
             now: now.wall,
             online_ms: self.line.online_ms(now.mono),
-            providers: self.providers(d).len().try_into().unwrap_or(1),
+            providers: if self.bound_to(tx, d)?.is_some() { 1 } else { self.providers(d).len().try_into().unwrap_or(1) },
         };
         let random = self.random.clone();
         let next = schedule::after(d, outcome, &self.config.routing, at, |length| random.jitter(length));
@@ -242,6 +242,7 @@ impl Core {
     }
 
     /// The next channel of the chain takes over, where there is one and the kind allows it.
+    /// Its deadline is that of the one before, which has moved with a clock that was set.
     fn fall_back(&self, tx: Tx<'_>, d: &Delivery, now: Now) -> Result<bool> {
         let chain: Vec<ChainStep> = serde_json::from_str(&d.chain).unwrap_or_default();
         let Some(step) = chain.get(d.step as usize - 1).filter(|_| d.kind.falls_back()) else { return Ok(false) };
@@ -255,7 +256,7 @@ impl Core {
             reason: "",
             priority: d.priority,
             due: now.wall,
-            expires: d.made_at + d.kind.time_to_live(channel),
+            expires: d.expires - d.kind.time_to_live(d.channel) + d.kind.time_to_live(channel),
             online_ms: None,
         })?;
         Ok(true)
@@ -265,6 +266,7 @@ impl Core {
 
     fn sweep(&mut self, tx: Tx<'_>, now: Now) -> Result<()> {
         if now.good {
+            tx.mend_deadlines(now.wall)?;
             tx.expire(now.wall, 500)?;
         }
         let online = self.line.online_ms(now.mono);
@@ -272,7 +274,9 @@ impl Core {
         tx.begin_waiting(now.wall, online)?;
         let patience = i64::try_from(self.config.routing.fallback_after.as_millis()).unwrap_or(i64::MAX);
         for d in tx.read().waiting_since(online - patience, 200)? {
-            if schedule::should_fall_back(&d, &self.config.routing, online) && d.kind.falls_back() && self.fall_back(tx, &d, now)? {
+            let may =
+                schedule::should_fall_back(&d, &self.config.routing, online) && d.kind.falls_back() && self.bound_to(tx, &d)?.is_none();
+            if may && self.fall_back(tx, &d, now)? {
                 tx.transition(d.id, d.state, State::Cancelled, "fallback", now.wall)?;
             }
         }
@@ -308,26 +312,33 @@ impl Core {
         let mut soon = |after: Option<Duration>| wake = [wake, after].into_iter().flatten().min();
         soon(self.line.opens(now.mono).map(|at| at.since(now.mono)));
         let newest_first = !self.config.routing.drain_oldest;
+        let channels = if tx.read().any_waits()? { self.channels() } else { Vec::new() };
         for priority in 0..=6 {
-            for channel in Channel::ALL {
+            for channel in &channels {
                 if let Some(shut) = self.shut(*channel, now) {
                     soon(shut);
                     continue;
                 }
                 let most = self.lanes.values().map(Lane::free).sum::<usize>().clamp(1, 256) as u32;
                 for d in tx.read().due(*channel, priority, now.wall, newest_first, most + 16)? {
-                    match self.place(&d, now) {
+                    match self.place(tx, &d, now)? {
                         Ok((provider, ordinal)) => report.starts.extend(self.start(tx, d, &provider, ordinal, now)?),
                         Err(until) => soon(until),
                     }
                 }
             }
         }
-        for channel in Channel::ALL {
+        for channel in &channels {
             soon(tx.read().next_due(*channel, now.wall)?.map(|due| due.since(now.wall)));
         }
         report.wake = wake;
         Ok(())
+    }
+
+    /// The channels that may have something to send: those with providers, and those of test messages.
+    fn channels(&self) -> Vec<Channel> {
+        let configured = |c: &Channel| self.config.channels.get(c).is_some_and(|c| !c.providers.is_empty());
+        Channel::ALL.iter().copied().filter(|c| configured(c) || matches!(c, Channel::Email | Channel::Sms)).collect()
     }
 
     /// `Some` where no lane of the channel takes anything now: until when, if that is known.
@@ -357,25 +368,26 @@ impl Core {
     }
 
     /// The provider that takes the delivery now, or when to look again.
-    fn place(&mut self, d: &Delivery, now: Now) -> std::result::Result<(String, u32), Option<Duration>> {
+    fn place(&mut self, tx: Tx<'_>, d: &Delivery, now: Now) -> Result<std::result::Result<(String, u32), Option<Duration>>> {
         let names = self.providers(d);
+        let bound = self.bound_to(tx, d)?;
         let count = u32::try_from(names.len()).unwrap_or(1);
         let mut until: Option<Duration> = None;
         for step in 0..count {
             let ordinal = (d.ordinal + step) % count;
-            let Some(name) = names.get(ordinal as usize) else { continue };
+            let Some(name) = names.get(ordinal as usize).filter(|name| bound.as_ref().is_none_or(|b| b == *name)) else { continue };
             let at = match self.gate(name, now) {
-                Gate::Open => return Ok((name.clone(), ordinal)),
+                Gate::Open => return Ok(Ok((name.clone(), ordinal))),
                 // In its turn: another provider is for when this one cannot, not for when it is busy.
-                Gate::Busy(at) => return Err(at.map(|at| at.since(now.mono))),
+                Gate::Busy(at) => return Ok(Err(at.map(|at| at.since(now.mono)))),
                 Gate::Throttled(at) if d.priority > 1 || at.since(now.mono) <= Duration::from_secs(60) => {
-                    return Err(Some(at.since(now.mono)));
+                    return Ok(Err(Some(at.since(now.mono))));
                 }
                 Gate::Throttled(at) | Gate::Broken(at) | Gate::Paused(at) => at,
             };
             until = [until, Some(at.since(now.mono))].into_iter().flatten().min();
         }
-        Err(until)
+        Ok(Err(until))
     }
 
     fn providers(&self, d: &Delivery) -> Vec<String> {
@@ -383,6 +395,19 @@ impl Core {
             return vec![TEST_INBOX.to_owned()];
         }
         self.config.channels.get(&d.channel).map(|c| c.providers.clone()).unwrap_or_default()
+    }
+
+    /// The only provider that may go on with a delivery, as it may have it already: what it drops as a
+    /// repeat, another would deliver a second time.
+    fn bound_to(&self, tx: Tx<'_>, d: &Delivery) -> Result<Option<String>> {
+        if d.tries == 0 {
+            return Ok(None);
+        }
+        let by_key = |name: &str| self.facts.get(name).is_some_and(|f| f.safe_by_key);
+        // What such a provider did not answer is a retry that speaks of the message.
+        let doubtful = |class: &str, scope: &str, at: &str| class == "uncertain" || (class == "retry" && scope == "message" && by_key(at));
+        let attempts = tx.read().attempts(d.id)?;
+        Ok(attempts.into_iter().rev().find(|a| doubtful(&a.class, &a.scope, &a.provider)).map(|a| a.provider))
     }
 
     /// Marks a delivery as in flight; `None` where it may not go after all.

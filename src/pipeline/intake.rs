@@ -307,7 +307,7 @@ fn queue(tx: Tx<'_>, decision: &Decision, receipt: i64, id: ReceiptId, sold_at: 
         reason: if known_before { "restored" } else { "" },
         priority: decision.kind.priority(decision.fresh),
         due: now.wall,
-        expires: now.wall + decision.kind.time_to_live(first.channel),
+        expires: super::useful_until(decision.kind, first.channel, now),
         online_ms: None,
     })?;
     Ok(())

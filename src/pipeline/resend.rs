@@ -178,7 +178,7 @@ fn queue(tx: Tx<'_>, receipt: &Receipt, ask: &Ask, to: Target<'_>, now: Now) -> 
             reason: "",
             priority: kind.priority(true),
             due: now.wall + ask.delay,
-            expires: now.wall + kind.time_to_live(to.channel),
+            expires: super::useful_until(kind, to.channel, now),
             online_ms: None,
         })?;
     }

@@ -105,6 +105,7 @@ fn by_status(status: u16, wait: Option<&str>, safe: bool, at: UnixMs) -> Outcome
         401 | 403 => Outcome::new(Class::Auth, Scope::Account, detail),
         429 => Outcome::new(Class::Throttle, Scope::Account, detail).wait(wait.and_then(|w| retry_after::parse(w, at))),
         502 | 504 if !safe => Outcome::new(Class::Uncertain, Scope::Message, detail),
+        502 | 504 => Outcome::new(Class::Retry, Scope::Message, detail),
         500..=599 => Outcome::new(Class::Retry, Scope::Account, detail).wait(wait.and_then(|w| retry_after::parse(w, at))),
         _ => Outcome::new(Class::Permanent, Scope::Message, detail),
     }

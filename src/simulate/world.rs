@@ -26,7 +26,7 @@ use crate::store::{Durability, Options};
 use crate::sys::clock::{Mono, Now};
 use crate::sys::random::{self, Random, SeededRandom};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,9 @@ const PROBE_UP: Duration = Duration::from_secs(5);
 
 /// How long a till waits before it posts again what was not acknowledged.
 const TILL_RETRY: Duration = Duration::from_secs(1);
+
+/// How far before the scenario's start a wall clock may stand and be believed.
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// What the queue holds.
 enum Item {
@@ -73,6 +76,8 @@ pub struct World {
     options: Options,
     queue: BTreeMap<(i64, u64), Item>,
     serial: u64,
+    /// The one wake-up that stands in the queue: a later step asks for another in its place.
+    wake: Option<(i64, u64)>,
     /// True time.
     time: UnixMs,
     start: UnixMs,
@@ -86,6 +91,8 @@ pub struct World {
     line_down_since: Option<UnixMs>,
     offline: Duration,
     calls: BTreeMap<String, u64>,
+    /// Ids that arrived at providers which drop repeats.
+    had: BTreeSet<String>,
     labels: BTreeMap<String, ReceiptId>,
     oracle: Oracle,
     sends: Vec<Value>,
@@ -115,6 +122,7 @@ impl World {
             options,
             queue: BTreeMap::new(),
             serial: 0,
+            wake: None,
             time: start,
             start,
             until: scenario.until,
@@ -126,6 +134,7 @@ impl World {
             line_down_since: None,
             offline: Duration::ZERO,
             calls: BTreeMap::new(),
+            had: BTreeSet::new(),
             labels: BTreeMap::new(),
             oracle: Oracle::default(),
             sends: Vec::new(),
@@ -284,7 +293,8 @@ impl World {
 
     fn boot(&mut self) -> Result<()> {
         let mut writer = WriterCore::open(&self.options)?;
-        let floor = writer.read().newest_time()?.unwrap_or_default();
+        // As the machine's clock knows when it was built: a year before the scenario is plainly wrong.
+        let floor = writer.read().newest_time()?.unwrap_or_default().max(self.start - YEAR);
         let online = writer.read().fact("online_ms")?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
         let now = self.now();
         let line = Line::new(now, Duration::from_millis(online));
@@ -342,8 +352,12 @@ impl World {
             agent.core = core;
         }
         self.hear(&report);
+        if let Some(asked) = self.wake.take() {
+            self.queue.remove(&asked);
+        }
         if let Some(wake) = report.wake {
             self.at(self.time + wake.max(Duration::from_millis(1)), Item::Wake);
+            self.wake = Some(((self.time + wake.max(Duration::from_millis(1))).0, self.serial));
         }
         for start in report.starts {
             if self.armed == Some(Cut::BeforeSend) {
@@ -388,10 +402,17 @@ impl World {
         let script = self.scripts.get(&start.provider).cloned().unwrap_or_default();
         let kind = self.facts.get(&start.provider).map(|f| f.kind.clone()).unwrap_or_default();
         let id = start.delivery.step_id().to_string();
-        let Played { outcome, arrived, seen } = script.answer(&kind, &start.delivery.address, *nth, self.time, &id);
+        let Played { mut outcome, arrived, seen } = script.answer(&kind, &start.delivery.address, *nth, self.time, &id);
         let dies = self.armed == Some(Cut::AfterBodySent) && seen;
+        let safe = self.facts.get(&start.provider).is_some_and(|f| f.safe_by_key);
+        if safe && outcome.class == Class::Permanent && self.had.contains(&id) {
+            // What it took before it does not refuse afterwards: it drops the repeat.
+            outcome = Outcome { duplicate: true, ..Outcome::accepted(None) };
+        }
         if arrived || dies {
-            let safe = self.facts.get(&start.provider).is_some_and(|f| f.safe_by_key);
+            if safe {
+                self.had.insert(id);
+            }
             self.oracle.arrives(&start.delivery.intent.to_string(), safe, start.delivery.audience == Audience::Customer);
         }
         if seen || outcome.class != Class::Offline {

@@ -1,6 +1,7 @@
 //! Opening the file: settings, migrations, and reading the settings back.
 
 use super::{Result, StoreError};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 
@@ -81,9 +82,8 @@ fn connect(path: &Path, vfs: Option<&str>, flags: OpenFlags) -> Result<Connectio
 
 fn settings(conn: &Connection, cache: i64) -> Result<()> {
     conn.busy_timeout(std::time::Duration::from_secs(5))?;
-    // Plans do not depend on bound values. Without this SQLite compiles a statement anew at each use where a
-    // bound value might let it use a partial index: milliseconds a sale.
-    conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    // Plans do not depend on bound values: else statements on partial indexes are prepared anew for each.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "foreign_keys", "ON")?;
     conn.pragma_update(None, "trusted_schema", "OFF")?;
     conn.pragma_update(None, "cell_size_check", "ON")?;

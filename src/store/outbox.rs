@@ -150,7 +150,7 @@ pub struct Filter {
 
 const COLUMNS: &str =
     "d.id, message, step, channel, address, state, reason, priority, due, expires, tries, counted, ordinal, here, here_since,
-    online_since, provider, began_at, ended_at, content, composed_at, receipt, kind, audience, slot, intent, made_at, sold_at, fresh, test,
+    online_since, provider, began_at, ended_at, d.content, composed_at, receipt, kind, audience, slot, intent, made_at, m.sold_at, fresh, test,
     language, actor, chain, why";
 
 /// For looking at deliveries in their own order.
@@ -352,6 +352,16 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A deadline further ahead than any message is useful was set by a clock that could not be believed,
+    /// or that was wrong: it counts from now, the first moment that can be believed.
+    pub fn mend_deadlines(&self, now: UnixMs) -> Result<()> {
+        const LONGEST: i64 = 15 * 86_400_000;
+        const USEFUL: i64 = 7 * 86_400_000;
+        let mut update = self.sql("UPDATE delivery SET expires = ?1 WHERE state IN ('ready', 'retry') AND expires > ?2")?;
+        update.execute((now.0 + USEFUL, now.0 + LONGEST))?;
+        Ok(())
+    }
+
     /// Notes from when on online time counts for deliveries that are due and were not tried yet.
     pub fn begin_waiting(&self, now: UnixMs, online_ms: i64) -> Result<()> {
         let mut update =
@@ -373,6 +383,11 @@ const fn counted(state: State) -> bool {
 }
 
 impl Snapshot<'_> {
+    /// Whether any delivery waits to go out, now or later.
+    pub fn any_waits(&self) -> Result<bool> {
+        Ok(self.sql("SELECT EXISTS (SELECT 1 FROM delivery WHERE state IN ('ready', 'retry'))")?.query_row([], |row| row.get(0))?)
+    }
+
     /// What may go out on a channel now, of one priority: due longest first, or newest first.
     pub fn due(&self, channel: Channel, priority: u8, now: UnixMs, newest_first: bool, limit: u32) -> Result<Vec<Delivery>> {
         let order = if newest_first { "DESC" } else { "ASC" };

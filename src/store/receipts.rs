@@ -121,9 +121,9 @@ impl Tx<'_> {
         if name.is_empty() && email.is_empty() && phone.is_empty() {
             return Ok(());
         }
-        let mut insert =
-            self.sql("INSERT OR REPLACE INTO buyer(receipt, name, email, phone, email48, phone48) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?;
-        insert.execute(params![receipt, name, email, phone, address48(email), address48(phone)])?;
+        let mut insert = self
+            .sql("INSERT OR REPLACE INTO buyer(receipt, name, email, phone, email48, phone48, shelf) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        insert.execute(params![receipt, name, email, phone, address48(email), address48(phone), receipt / SHELF])?;
         Ok(())
     }
 

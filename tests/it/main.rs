@@ -1,8 +1,24 @@
 //! The integration tests: one program, so that it links once.
+//!
+//! Each proves a sentence of the promise from the outside: a real agent over sockets ([`spine`],
+//! [`crash`], [`stop`]), the real store over a disk that loses its power ([`power`]), the real core over
+//! a virtual shop ([`simulate`]), the pages ([`pages`]), README's tour ([`readme`]), and the rules of the code itself ([`house`]).
 
-#[cfg(test)]
+#![allow(clippy::disallowed_methods)] // tests read the clock and start threads
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::indexing_slicing, clippy::string_slice)] // the same
+
+mod agent;
+mod crash;
+mod house;
+mod inside;
+mod pages;
+mod power;
 mod readme;
-#[cfg(test)]
+mod simulate;
+mod sink;
 mod smtp;
-
-fn main() {}
+mod spine;
+mod spine_cli;
+mod stop;
+mod vfs;

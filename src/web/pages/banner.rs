@@ -68,7 +68,9 @@ pub fn of(web: &Web, view: &View, waiting: i64, say: &Say) -> Option<Banner> {
     if room >= Room::Low {
         return Some(say_so("amber", "failed", full()));
     }
-    back.or_else(|| test_mode(web).then(|| say_so("violet", "captured", "Test mode: nothing leaves this box. Messages are caught in its test inbox.".into())))
+    back.or_else(|| {
+        test_mode(web).then(|| say_so("violet", "captured", "Test mode: messages are caught here, nothing leaves this box.".into()))
+    })
 }
 
 fn offline(waiting: i64, since: &str) -> Banner {
@@ -81,16 +83,24 @@ fn offline(waiting: i64, since: &str) -> Banner {
 }
 
 fn provider_down(web: &Web, view: &View, waiting: i64) -> Option<Banner> {
+    if web.demo.as_ref().is_some_and(|demo| !demo.state().1) {
+        return Some(say_so("amber", "retry", format!("The provider is broken. {}", waits(waiting))));
+    }
     let ours = view.lanes.iter().filter(|(name, _)| web.config.providers.contains_key(name));
     let (name, word) = ours.filter(|(_, word)| matches!(*word, "down" | "paused")).max_by_key(|(_, word)| *word)?;
-    let saved = match waiting {
-        0 => "New receipts are saved and tried again by themselves.".to_owned(),
-        n => format!("{} saved; what waits is tried again by itself.", counted(n, "receipt is", "receipts are")),
-    };
+    let saved = waits(waiting);
     Some(match *word {
         "paused" => say_so("red", "failed", format!("{name} refuses the shop's account: check its key. {saved}")),
         _ => say_so("amber", "retry", format!("{name} is not taking messages. {saved}")),
     })
+}
+
+fn waits(waiting: i64) -> String {
+    match waiting {
+        0 => "New receipts are saved and tried again by themselves.".to_owned(),
+        1 => "1 receipt is saved and tried again by itself.".to_owned(),
+        n => format!("{n} receipts are saved and tried again by themselves."),
+    }
 }
 
 /// While offline, notes what waits; afterwards tells how it goes out.
@@ -111,7 +121,14 @@ fn after_outage(web: &Web, online: bool, waiting: i64) -> Option<Banner> {
     }
     let since = *outage.drained.get_or_insert(now);
     if now.since(since) < TOLD {
-        return Some(Banner { again: 10_500, ..say_so("green", "delivered", format!("Internet is back. {} gone out.", counted(outage.saved, "saved receipt has", "saved receipts have"))) });
+        return Some(Banner {
+            again: 10_500,
+            ..say_so(
+                "green",
+                "delivered",
+                format!("Internet is back. {} gone out.", counted(outage.saved, "saved receipt has", "saved receipts have")),
+            )
+        });
     }
     *outage = Outage::default();
     None

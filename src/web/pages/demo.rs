@@ -36,6 +36,9 @@ const SLIPS: u32 = 4;
 const ROWS: u32 = 7;
 const MESSAGES: u32 = 12;
 
+/// Letters of a source; the inbox shows it whole.
+const SOURCE: usize = 5_000;
+
 /// `?tab=&m=`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -104,9 +107,23 @@ pub async fn show(State(web): State<Shared>, _: Visitor, Query(asked): Query<Ask
             let chosen = lines.iter().position(|l| l.id == picked && fits(l.sms));
             let shown = chosen.or_else(|| lines.iter().position(|l| fits(l.sms)));
             let message = shown.and_then(|at| caught.get(at)).map(|(d, c)| inbox::message(read, d, c, &say, true)).transpose()?;
+            let message = message.map(|m| if wanted == "source" { m.cut(SOURCE) } else { m });
             let lines = lines.into_iter().take(4).collect();
             let (slips, rows) = (slips(read, &config, &say)?, rows(read, &config, online, &say)?);
-            Ok(Scene { line_up, provider_good, online, slips, rows, waiting: 0, sending: 0, taken: 0, lines, message, tab: wanted, picked: chosen.is_some() })
+            Ok(Scene {
+                line_up,
+                provider_good,
+                online,
+                slips,
+                rows,
+                waiting: 0,
+                sending: 0,
+                taken: 0,
+                lines,
+                message,
+                tab: wanted,
+                picked: chosen.is_some(),
+            })
         })
         .await?;
     let taken = frame.count("accepted") + frame.count("delivered");

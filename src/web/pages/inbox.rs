@@ -45,6 +45,17 @@ pub struct Message {
     headers: Vec<(String, String)>,
 }
 
+impl Message {
+    /// With the beginning of its source.
+    pub(super) fn cut(mut self, letters: usize) -> Message {
+        if let Some((end, _)) = self.html.char_indices().nth(letters) {
+            self.html.truncate(end);
+            self.html.push_str(" …");
+        }
+        self
+    }
+}
+
 #[derive(Serialize)]
 struct Shelf {
     lines: Vec<Line>,
@@ -57,7 +68,9 @@ struct Shelf {
 /// Whether there can be caught messages here.
 pub fn is_shown(web: &Web) -> bool {
     let config = &web.config;
-    web.demo.is_some() || config.tills.values().any(|t| t.test || t.keys.iter().any(|k| k.expose().starts_with("tp_test_"))) || config.providers.keys().any(|p| catches(config, p))
+    web.demo.is_some()
+        || config.tills.values().any(|t| t.test || t.keys.iter().any(|k| k.expose().starts_with("tp_test_")))
+        || config.providers.keys().any(|p| catches(config, p))
 }
 
 /// The names of the test inboxes.
@@ -166,7 +179,8 @@ async fn shelf(web: &Shared, id: Option<String>, tab: &str) -> Shown {
     }
     let frame = Frame::new(web, "Test inbox", "inbox").await?;
     let (names, say) = (names(web), frame.say.clone());
-    let lines: Vec<Line> = web.readers.read(move |read| Ok(latest(read, &names, SHOWN)?.iter().map(|(d, c)| line(d, c, &say)).collect())).await?;
+    let lines: Vec<Line> =
+        web.readers.read(move |read| Ok(latest(read, &names, SHOWN)?.iter().map(|(d, c)| line(d, c, &say)).collect())).await?;
     let message = match id.or_else(|| lines.first().map(|l| l.id.clone())) {
         Some(id) => Some(find(web, id).await?),
         None => None,

@@ -20,16 +20,27 @@ use axum::response::{IntoResponse, Redirect};
 use serde::{Deserialize, Serialize};
 
 /// Rows of one state on a page.
-const SHOWN: u32 = 50;
+const SHOWN: u32 = 25;
 
 /// The states in the order in which a manager asks for them.
-const ORDER: &[Is] =
-    &[Is::Dead, Is::Uncertain, Is::Held, Is::Retry, Is::Ready, Is::Sending, Is::Accepted, Is::Delivered, Is::Bounced, Is::Complained, Is::Cancelled];
+const ORDER: &[Is] = &[
+    Is::Dead,
+    Is::Uncertain,
+    Is::Held,
+    Is::Retry,
+    Is::Ready,
+    Is::Sending,
+    Is::Accepted,
+    Is::Delivered,
+    Is::Bounced,
+    Is::Complained,
+    Is::Cancelled,
+];
 
 /// Shown where no state is asked for: everything that has not come to its end.
 const OPEN: &[Is] = &[Is::Dead, Is::Uncertain, Is::Held, Is::Retry, Is::Ready, Is::Sending];
 
-/// `?state=&channel=&provider=&page=`
+/// `?state=&channel=&provider=&after=`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Asked {
@@ -63,6 +74,9 @@ struct Tab {
 
 #[derive(Serialize)]
 struct Group {
+    word: &'static str,
+    /// There are more of them than this page shows.
+    more: bool,
     text: &'static str,
     rows: Vec<Row>,
 }
@@ -100,11 +114,21 @@ pub async fn list(State(web): State<Shared>, _: Visitor, Query(asked): Query<Ask
         ..Filter::default()
     };
     let (config, online, say, now) = (web.config.clone(), frame.online, frame.say.clone(), web.clock.now().wall);
-    let (groups, next) = web.readers.read(move |read| groups(read, &states, &filter, &View { config: &config, online, say: &say, now })).await?;
+    let (groups, next) =
+        web.readers.read(move |read| groups(read, &states, &filter, &View { config: &config, online, say: &say, now })).await?;
     let tabs = ORDER.iter().map(|state| tab(*state, frame.count(state.word()))).collect();
     let channels = web.config.channels.keys().map(|c| c.word()).collect();
     let providers = web.config.providers.keys().cloned().collect();
-    let shelf = Shelf { state: asked.state, channel: asked.channel, provider: asked.provider, channels, providers, tabs, groups, next: next.filter(|_| one) };
+    let shelf = Shelf {
+        state: asked.state,
+        channel: asked.channel,
+        provider: asked.provider,
+        channels,
+        providers,
+        tabs,
+        groups,
+        next: next.filter(|_| one),
+    };
     Ok(page(StatusCode::OK, "outbox.html", &frame, shelf))
 }
 
@@ -126,7 +150,12 @@ fn groups(read: Snapshot<'_>, states: &[Is], filter: &Filter, view: &View<'_>) -
         }
         let rows = found.iter().map(|d| row(read, d, view)).collect::<Result<Vec<_>>>()?;
         if !rows.is_empty() {
-            groups.push(Group { text: words::heading(*state).1, rows });
+            groups.push(Group {
+                word: state.word(),
+                more: states.len() > 1 && rows.len() == SHOWN as usize,
+                text: words::heading(*state).1,
+                rows,
+            });
         }
     }
     Ok((groups, next))

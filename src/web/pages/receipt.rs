@@ -113,8 +113,8 @@ async fn view(web: &Shared, id: &str, pressed: &str, refusal: Option<String>) ->
         status,
         notice,
     };
-    let (frame, code) = if refused { (frame.still(), StatusCode::CONFLICT) } else { (frame, StatusCode::OK) };
-    Ok(page(code, "receipt.html", &frame, one))
+    let frame = if refused { frame.still() } else { frame };
+    Ok(page(StatusCode::OK, "receipt.html", &frame, one))
 }
 
 fn target(r: &Receipt, deliveries: &[Delivery]) -> String {
@@ -128,14 +128,24 @@ fn notice(web: &Web, d: &Delivery, frame: &Frame) -> Notice {
     let left = d.due.since(now).min(UNDO);
     if d.state == Is::Ready && !left.is_zero() {
         let undo = d.step_id().to_string();
-        return Notice { colour: "blue", text: format!("Goes to {to} in a moment."), undo, left: u64::try_from(left.as_millis()).unwrap_or(0) };
+        return Notice {
+            colour: "blue",
+            text: format!("Goes to {to} in a moment."),
+            undo,
+            left: u64::try_from(left.as_millis()).unwrap_or(0),
+        };
     }
     let state = status::of(&web.config, d, frame.online, &frame.say);
     match d.state {
-        Is::Cancelled if d.reason == "discarded" => Notice { colour: "grey", text: format!("Undone: nothing goes to {to}."), undo: String::new(), left: 0 },
-        Is::Ready | Is::Retry => {
-            Notice { colour: "amber", text: format!("To {to}: {}. Already waiting since {}.", state.text, frame.say.clock(d.made_at)), undo: String::new(), left: 0 }
+        Is::Cancelled if d.reason == "discarded" => {
+            Notice { colour: "grey", text: format!("Undone: nothing goes to {to}."), undo: String::new(), left: 0 }
         }
+        Is::Ready | Is::Retry => Notice {
+            colour: "amber",
+            text: format!("To {to}: {}. Already waiting since {}.", state.text, frame.say.clock(d.made_at)),
+            undo: String::new(),
+            left: 0,
+        },
         _ => Notice { colour: "blue", text: format!("To {to}: {}.", state.text), undo: String::new(), left: 0 },
     }
 }
@@ -227,10 +237,22 @@ impl Send {
         if channels.is_empty() {
             channels.push((Channel::Email.word(), "E-mail"));
         }
-        let chosen = if address.starts_with('+') && channels.len() > 1 { "sms" } else { channels.first().map_or("email", |(word, _)| *word) };
+        let chosen =
+            if address.starts_with('+') && channels.len() > 1 { "sms" } else { channels.first().map_or("email", |(word, _)| *word) };
         let languages = web.composer.languages().map(|tag| (tag.to_owned(), language(tag))).collect();
         let none = String::new;
-        Send { id: none(), number: none(), total: none(), known: none(), channel: chosen.to_owned(), language: none(), fault: none(), channels, languages, address }
+        Send {
+            id: none(),
+            number: none(),
+            total: none(),
+            known: none(),
+            channel: chosen.to_owned(),
+            language: none(),
+            fault: none(),
+            channels,
+            languages,
+            address,
+        }
     }
 }
 
@@ -241,8 +263,8 @@ async fn ask(web: &Shared, id: &str, mut send: Send) -> Shown {
     let deliveries = web.readers.read(move |read| read.deliveries_of(row)).await?;
     (send.id, send.number) = (receipt.receipt_id.to_string(), number(&receipt));
     (send.total, send.known) = (frame.say.money(receipt.total, &receipt.currency), target(&receipt, &deliveries));
-    let (frame, code) = if send.fault.is_empty() { (frame, StatusCode::OK) } else { (frame.still(), StatusCode::CONFLICT) };
-    Ok(page(code, "send.html", &frame, send))
+    let frame = if send.fault.is_empty() { frame } else { frame.still() };
+    Ok(page(StatusCode::OK, "send.html", &frame, send))
 }
 
 /// `POST /r/{id}/send`: to another address, for this once.
@@ -262,11 +284,21 @@ async fn to_other(web: &Web, id: &str, form: &Posted, address: &str) -> Answer<S
     }
     let channel = match form.get("channel") {
         "" => None,
-        word => Some(Channel::from_word(word).ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_word", "This way is not known."))?),
+        word => Some(
+            Channel::from_word(word)
+                .ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_word", "This way is not known."))?,
+        ),
     };
     let (receipt, _) = load(web, id).await?;
     let late_contact = !receipt.no_message.is_empty();
-    let ask = Ask { channel, address: address.to_owned(), language: form.get("language").to_owned(), late_contact, actor: form.who.actor(), delay: UNDO };
+    let ask = Ask {
+        channel,
+        address: address.to_owned(),
+        language: form.get("language").to_owned(),
+        late_contact,
+        actor: form.who.actor(),
+        delay: UNDO,
+    };
     ask_again(web, id, ask).await
 }
 

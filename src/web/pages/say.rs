@@ -55,3 +55,29 @@ impl Say {
 pub fn counted(n: i64, one: &str, more: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {more}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_and_amounts_as_the_shop_writes_them() {
+        let now = UnixMs::parse_rfc3339("2026-10-03T15:00:00Z").unwrap(); // 11:00 in New York
+        let say = Say {
+            locale: Locale::choose("en", "en-US", "US"),
+            zone: "America/New_York".into(),
+            today: in_zone(now, "America/New_York").date(),
+        };
+        let plain = |text: String| text.replace('\u{a0}', " ");
+        assert_eq!(plain(say.clock(now)), "11:00 AM");
+        assert_eq!(plain(say.clock(now - std::time::Duration::from_secs(86_400))), "Oct 2, 11:00 AM");
+        assert_eq!(say.exactly(now).replace('\u{a0}', " "), "Oct 3, 2026, 11:00:00");
+        assert_eq!(say.money(1247, "USD"), "$12.47");
+        for (typed, at) in [("10:40", "2026-10-03T14:40:00Z"), ("23:05", "2026-10-03T03:05:00Z"), ("9:05", "2026-10-03T13:05:00Z")] {
+            assert_eq!(say.last_time(typed, now), UnixMs::parse_rfc3339(at), "{typed}");
+        }
+        for typed in ["10", "1-1288", "25:00", "10:4x", "a:b", ""] {
+            assert_eq!(say.last_time(typed, now), None, "{typed}");
+        }
+    }
+}

@@ -4,7 +4,7 @@
   'use strict';
   const still = document.body.hasAttribute('data-still');
   const EVENTS = ['receipt', 'line', 'provider', 'suppressed', 'more'];
-  const PAUSE = 700;
+  const PAUSE = document.body.classList.contains('demo') ? 450 : 1500;
   let stream, timer, busy = false, missed = false, pressed = false, last = 0, lost = false;
 
   const key = node => node.nodeType === 1 ? node.getAttribute('data-key') : null;
