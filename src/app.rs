@@ -86,7 +86,7 @@ impl Agent {
         let started = clock.now();
 
         let options = Options { max_bytes: config.agent.disk_budget, ..Options::new(folder.join("tillpost.db")) };
-        rescue::heed_mark(&options.path, started.wall)?;
+        rescue::heed_mark(&options, started.wall)?;
         let (fatal, database) = (supervisor.clone(), options.path.clone());
         let opened = rescue::open(&options, started.wall, move |error| {
             if let StoreError::Damaged(why) = &error {
@@ -101,7 +101,10 @@ impl Agent {
 
         let composer = Arc::new(composer(&config)?);
         let accounts = accounts(&config)?;
-        let facts = facts(&config, &accounts);
+        let mut facts = facts(&config, &accounts);
+        if outside.courier.is_some() {
+            facts.values_mut().for_each(|f| f.local = false); // it decides what can be reached
+        }
         let courier = outside.courier.unwrap_or_else(|| {
             Arc::new(Accounts { accounts, http: Arc::new(http::Client::new()), line_probe: config.agent.line_probe.clone() })
         });

@@ -224,7 +224,7 @@ fn next(path: &Path) -> [String; 3] {
     [
         format!("tillpost config check --config {shown}"),
         format!("tillpost run --config {shown}"),
-        format!("curl -H \"Authorization: Bearer $(cat {})\" --data @sale.json http://127.0.0.1:8480/v1/sales", key.display()),
+        format!("curl -H \"Authorization: Bearer $(cat {})\" --json @sale.json http://127.0.0.1:8480/v1/sales", key.display()),
     ]
 }
 

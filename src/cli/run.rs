@@ -3,32 +3,26 @@
 use super::{Global, exit};
 use crate::app::{self, Agent, Outside, StartError};
 use crate::config::checked::{Config, Till};
-use crate::config::load::{self, Loaded};
-use crate::config::{Secret, problem, till_key};
+use crate::config::load::{self, Sources};
+use crate::config::{Secret, last_good, problem, till_key};
 use crate::observe::log;
 use crate::sys::durable;
 use crate::sys::random::{self, SystemRandom};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Loads the config, starts the agent, and runs it until it is told to stop.
 pub fn run(global: &Global) -> u8 {
-    let Loaded { config, problems, .. } = load::load(&global.sources(), &app::kinds());
-    if !problems.is_empty() {
-        eprint!("{}", problem::text(&problems));
-    }
-    let config = match config {
-        Some(config) => with_last_good(config),
-        None => return exit::INVALID,
-    };
-    let config = match config {
+    let Some((config, files)) = settings(global) else { return exit::INVALID };
+    let config = match with_first_key(config) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("error: the data directory cannot be used: {error}");
             return exit::FAILED;
         }
     };
+    let (data_dir, good) = (config.agent.data_dir.clone(), !config.last_good);
     let folder = config.agent.log.dir.clone().unwrap_or_else(|| config.agent.data_dir.join("logs"));
     let guard = log::start(&config.agent.log, Some(&folder));
     let code = in_runtime(async move {
@@ -36,6 +30,9 @@ pub fn run(global: &Global) -> u8 {
             Ok(agent) => agent,
             Err(error) => return failed(&error),
         };
+        if good && let Err(error) = last_good::keep(&data_dir, &files) {
+            tracing::warn!(%error, "the config could not be kept for a bad day");
+        }
         eprintln!("tillpost {} listens on http://{}", env!("CARGO_PKG_VERSION"), agent.address);
         if agent.run().await { exit::DONE } else { exit::FAILED }
     });
@@ -43,8 +40,26 @@ pub fn run(global: &Global) -> u8 {
     code
 }
 
+/// The settings with the files that they come from. Where these are wrong now, the settings that they
+/// held when they were last good; `None` where there are none.
+fn settings(global: &Global) -> Option<(Config, Vec<PathBuf>)> {
+    let (sources, kinds) = (global.sources(), app::kinds());
+    let loaded = load::load(&sources, &kinds);
+    eprint!("{}", problem::text(&loaded.problems));
+    if let Some(config) = loaded.config {
+        return Some((config, loaded.files));
+    }
+    let kept = last_good::recall(&last_good::data_dir(&loaded, &sources.data_dir()));
+    if kept.is_empty() {
+        return None;
+    }
+    let config = load::load(&Sources { last_good: kept, ..sources }, &kinds).config?;
+    eprintln!("\nThe config cannot be used: going on with the last good one. `tillpost config check` says what to mend.");
+    Some((config, Vec::new()))
+}
+
 /// Safe mode has one till key of its own, shown once.
-fn with_last_good(mut config: Config) -> io::Result<Config> {
+fn with_first_key(mut config: Config) -> io::Result<Config> {
     if !config.safe_mode || !config.tills.is_empty() {
         return Ok(config);
     }

@@ -21,6 +21,9 @@ pub fn status(folder: &Path) -> Outcome {
     if json.get("safe_mode").and_then(Value::as_bool) == Some(true) {
         let _ = writeln!(said, "safe mode  sales are stored, nothing is sent; next: tillpost init");
     }
+    if json.get("config_last_good").and_then(Value::as_bool) == Some(true) {
+        let _ = writeln!(said, "config     the files are wrong: the last good settings hold; next: tillpost config check");
+    }
     let counts = json.get("outbox").and_then(Value::as_object);
     let shown: Vec<String> =
         counts.into_iter().flatten().filter(|(_, n)| n.as_i64() != Some(0)).map(|(state, n)| format!("{n} {state}")).collect();

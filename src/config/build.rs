@@ -33,6 +33,7 @@ pub fn config(root: &Settings, data_dir: &Path, safe_mode: bool) -> Config {
             attempts: length(section("retention"), "attempts"),
         },
         safe_mode,
+        last_good: false,
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Config {
     pub retention: Retention,
     /// No config file was found: sales are kept and nothing is sent.
     pub safe_mode: bool,
+    /// The files are wrong: these are the settings that they held when they were last good.
+    pub last_good: bool,
 }
 
 impl Config {

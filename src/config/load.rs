@@ -5,6 +5,7 @@ use crate::config::build;
 use crate::config::checked::Config;
 use crate::config::defaults;
 use crate::config::key::Kinds;
+use crate::config::last_good::Kept;
 use crate::config::problem::{self, Problem, Severity};
 use crate::config::raw;
 use crate::config::relate::{self, Related};
@@ -33,6 +34,8 @@ pub struct Sources {
     pub folder: PathBuf,
     /// The file of the machine; `None`: `/etc/tillpost/tillpost.toml`.
     pub system: Option<PathBuf>,
+    /// Files as they were when last good: read in place of what is there now.
+    pub last_good: Vec<Kept>,
 }
 
 impl Sources {
@@ -46,6 +49,7 @@ impl Sources {
             root: rustix::process::geteuid().is_root(),
             folder: PathBuf::new(),
             system: None,
+            last_good: Vec::new(),
         }
     }
 
@@ -93,7 +97,12 @@ pub fn load(sources: &Sources, kinds: &Kinds) -> Loaded {
     merge(&mut tree, crate::config::tree::nested(&["agent".to_owned(), "data_dir".to_owned()], data_dir));
     let file = sources.file();
     let safe_mode = file.is_none();
-    if let Some((path, _)) = file {
+    if let [first, parts @ ..] = sources.last_good.as_slice() {
+        lay_text(&mut tree, &first.path, Layer::File, &first.text, &mut files, &mut problems);
+        for part in parts {
+            lay_text(&mut tree, &part.path, Layer::Folder, &part.text, &mut files, &mut problems);
+        }
+    } else if let Some((path, _)) = file {
         lay_file(&mut tree, &path, Layer::File, &mut files, &mut problems);
         for path in folder_of(&path, &mut problems) {
             lay_file(&mut tree, &path, Layer::Folder, &mut files, &mut problems);
@@ -106,6 +115,7 @@ pub fn load(sources: &Sources, kinds: &Kinds) -> Loaded {
     let mut walk = Walk::new(kinds, Fetch::From(&sources.environment));
     walk.demand = problems.is_empty();
     let config = finish(walk, &tree, &mut problems, &sources.data_dir(), safe_mode);
+    let config = config.map(|config| Config { last_good: !sources.last_good.is_empty(), ..config });
     Loaded { config, problems, files, tree }
 }
 
@@ -147,16 +157,20 @@ fn finish(mut walk: Walk<'_>, tree: &Table, problems: &mut Vec<Problem>, data_di
 }
 
 fn lay_file(tree: &mut Table, path: &Path, layer: Layer, files: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) {
-    files.push(path.to_owned());
-    let source = path.to_string_lossy();
     match read(path) {
-        Ok(text) => {
-            let (table, syntax) = raw::from_toml(&text, layer, &source);
-            problems.extend(syntax);
-            merge(tree, table);
+        Ok(text) => lay_text(tree, path, layer, &text, files, problems),
+        Err(why) => {
+            files.push(path.to_owned());
+            problems.push(unreadable(&Place::whole(layer, &path.to_string_lossy()), why));
         }
-        Err(why) => problems.push(unreadable(&Place::whole(layer, &source), why)),
     }
+}
+
+fn lay_text(tree: &mut Table, path: &Path, layer: Layer, text: &str, files: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) {
+    files.push(path.to_owned());
+    let (table, syntax) = raw::from_toml(text, layer, &path.to_string_lossy());
+    problems.extend(syntax);
+    merge(tree, table);
 }
 
 fn unreadable(place: &Place, why: String) -> Problem {

@@ -18,6 +18,7 @@ pub mod document;
 pub mod forms;
 pub mod key;
 pub mod keys;
+pub mod last_good;
 pub mod load;
 pub mod problem;
 pub mod raw;

@@ -241,13 +241,16 @@ impl Lane {
     fn refill(&mut self, now: Mono, share: u64) {
         let passed = u64::try_from(now.since(self.refilled).as_millis()).unwrap_or(u64::MAX).min(3_600_000);
         let per = u64::try_from(self.rate.per.as_millis()).unwrap_or(u64::MAX).max(1);
-        let used = (self.factor * share / 1000).max(1);
-        let gained = passed.saturating_mul(u64::from(self.rate.count)).saturating_mul(used) / per;
-        if gained > 0 {
-            // One second's worth may be saved up, at the least one token.
-            let most = (u64::from(self.rate.count).saturating_mul(1_000_000) / per).max(1000);
-            self.tokens = self.tokens.saturating_add(gained).min(most);
-            self.refilled = now;
+        let speed = u64::from(self.rate.count).saturating_mul((self.factor * share / 1000).max(1)).max(1);
+        let gained = passed.saturating_mul(speed) / per;
+        // One second's worth may be saved up, at the least one token.
+        let most = (u64::from(self.rate.count).saturating_mul(1_000_000) / per).max(1000);
+        self.tokens = self.tokens.saturating_add(gained);
+        if self.tokens >= most {
+            (self.tokens, self.refilled) = (most, now);
+        } else {
+            // Only the time that was turned into tokens is spent: a slow rate gains little at a time.
+            self.refilled = self.refilled + Duration::from_millis(gained.saturating_mul(per) / speed);
         }
     }
 

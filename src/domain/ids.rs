@@ -67,17 +67,23 @@ impl fmt::Debug for ReceiptId {
     }
 }
 
-/// The id of "this document must reach this audience once": the first 16 bytes of SHA-256 over
-/// kind, receipt, revision, audience and slot. The same intent always has the same id, and a unique
-/// index on it is one of the layers that keep a message from going out twice.
+/// The id of "this document must reach this audience once": the first six bytes of the receipt's id (its
+/// time, so that ids grow) and ten of SHA-256 over kind, receipt, revision, audience and slot. The same
+/// intent always has the same id, and is stored once: one of the layers that keep a message from going
+/// out twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IntentId([u8; 16]);
 
 impl IntentId {
     /// `slot` is empty, except the number of a deliberate resend or the name of a staff target.
-    pub fn new(kind: Kind, subject: &str, revision: u32, audience: &str, slot: &str) -> Self {
-        let text = format!("{}|{subject}|{revision}|{audience}|{slot}", kind.word());
-        IntentId(hash16(text.as_bytes()))
+    pub fn new(kind: Kind, receipt: &ReceiptId, revision: u32, audience: &str, slot: &str) -> Self {
+        let text = format!("{}|{receipt}|{revision}|{audience}|{slot}", kind.word());
+        let mut id = [0; 16];
+        let (time, hash) = (receipt.0, sha256(text.as_bytes()));
+        for (to, from) in id.iter_mut().zip(time.iter().take(6).chain(&hash)) {
+            *to = *from;
+        }
+        IntentId(id)
     }
 
     /// The 16 bytes, as they are stored.
@@ -206,21 +212,22 @@ mod tests {
 
     #[test]
     fn intents_differ_in_every_part() {
-        let base = IntentId::new(Kind::Receipt, "r", 0, "customer", "");
+        let (r, s) = (ReceiptId::new(7, [1; 10]), ReceiptId::new(7, [2; 10]));
+        let base = IntentId::new(Kind::Receipt, &r, 0, "customer", "");
         let others = [
-            IntentId::new(Kind::Refund, "r", 0, "customer", ""),
-            IntentId::new(Kind::Receipt, "s", 0, "customer", ""),
-            IntentId::new(Kind::Receipt, "r", 1, "customer", ""),
-            IntentId::new(Kind::Receipt, "r", 0, "staff", ""),
-            IntentId::new(Kind::Receipt, "r", 0, "customer", "1"),
+            IntentId::new(Kind::Refund, &r, 0, "customer", ""),
+            IntentId::new(Kind::Receipt, &s, 0, "customer", ""),
+            IntentId::new(Kind::Receipt, &r, 1, "customer", ""),
+            IntentId::new(Kind::Receipt, &r, 0, "staff", ""),
+            IntentId::new(Kind::Receipt, &r, 0, "customer", "1"),
         ];
         assert!(others.iter().all(|o| *o != base));
-        assert_eq!(base, IntentId::new(Kind::Receipt, "r", 0, "customer", ""));
+        assert_eq!(base, IntentId::new(Kind::Receipt, &r, 0, "customer", ""));
     }
 
     #[test]
     fn step_ids_read_back() {
-        let intent = IntentId::new(Kind::Receipt, "r", 0, "customer", "");
+        let intent = IntentId::new(Kind::Receipt, &ReceiptId::new(7, [1; 10]), 0, "customer", "");
         let step = StepId::new(&intent, 1, 0);
         assert!(step.as_str().ends_with(".10"));
         assert_eq!(StepId::parse(step.as_str()), Some((intent.short(), 1)));

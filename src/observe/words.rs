@@ -59,6 +59,23 @@ pub fn delivery(d: &Delivery, online: bool, captured: bool, clock: impl Fn(UnixM
     }
 }
 
+/// The words above a list of deliveries in one state.
+pub const fn heading(state: State) -> (Look, &'static str) {
+    match state {
+        State::Ready => (look("queued", "◷", "grey"), "Saved, waiting to send"),
+        State::Sending => (look("sending", "→", "blue"), "Sending"),
+        State::Retry => (look("retry", "↻", "amber"), "Not accepted yet"),
+        State::Uncertain => (look("uncertain", "?", "amber"), "May have been sent"),
+        State::Held => (look("held", "‖", "grey"), "On hold"),
+        State::Accepted => (look("accepted", "✓", "blue"), "Handed over"),
+        State::Delivered => (look("delivered", "✓✓", "green"), "Delivered to the mailbox"),
+        State::Bounced => (look("bounced", "✗", "red"), "Refused"),
+        State::Complained => (look("complained", "⚑", "grey"), "Reported as unwanted mail"),
+        State::Dead => (look("failed", "▲", "red"), "Needs attention"),
+        State::Cancelled => (look("cancelled", "–", "grey"), "Not sent"),
+    }
+}
+
 /// The words of a receipt without any delivery.
 pub fn no_message(why: &str) -> Words {
     let text = match why {
@@ -97,6 +114,10 @@ pub fn reason(word: &str) -> &str {
         "fallback" => "another channel took over",
         "discarded" => "discarded by a person",
         "ttl" => "too late",
+        "unreadable" => "the stored receipt cannot be read",
+        "restored" => "from before the store was damaged",
+        "not_accepted" => "not accepted yet",
+        "dropped" => "nobody can know whether it arrived",
         other => other,
     }
 }

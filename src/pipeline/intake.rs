@@ -20,6 +20,7 @@ use crate::store::inbox::{Body, NewRawEvent, RawEvent};
 use crate::store::outbox::{NewDelivery, NewMessage};
 use crate::store::people::Contact;
 use crate::store::receipts::NewReceipt;
+use crate::store::rescue;
 use crate::store::{Result, Snapshot, StoreError, Tx};
 use crate::sys::clock::Now;
 
@@ -133,7 +134,8 @@ pub fn keep_event(
         return Ok(if before.content == *content { Ok(false) } else { Err(()) });
     }
     let body = tx.put_body(body)?;
-    tx.put_raw_event(&NewRawEvent { at: now.wall, source: &origin.till, kind: &event.kind, subject: &event.id, body, state: "done" })?;
+    // No rule acts on it yet: it is kept as it came, for the rules that will.
+    tx.put_raw_event(&NewRawEvent { at: now.wall, source: &origin.till, kind: &event.kind, subject: &event.id, body, state: "kept" })?;
     tx.remember(&key, now.wall, content, "stored")?;
     Ok(Ok(true))
 }
@@ -282,7 +284,7 @@ fn queue(tx: Tx<'_>, decision: &Decision, receipt: i64, id: ReceiptId, sold_at: 
         kind: decision.kind,
         audience: Audience::Customer,
         slot: "",
-        intent: IntentId::new(decision.kind, &id.to_string(), 0, Audience::Customer.word(), ""),
+        intent: IntentId::new(decision.kind, &id, 0, Audience::Customer.word(), ""),
         made_at: now.wall,
         sold_at,
         fresh: decision.fresh,
@@ -293,13 +295,16 @@ fn queue(tx: Tx<'_>, decision: &Decision, receipt: i64, id: ReceiptId, sold_at: 
         why: "",
     })?;
     let Some(message) = message else { return Ok(()) };
+    // A sale from before the store was damaged may have been sent by the store that is gone.
+    let damaged_at = tx.read().fact(rescue::DAMAGED_AT)?.and_then(|ms| ms.parse().ok());
+    let known_before = damaged_at.is_some_and(|at: i64| sold_at.0 <= at);
     tx.put_delivery(&NewDelivery {
         message,
         step: 1,
         channel: first.channel,
         address: &first.address,
-        state: State::Ready,
-        reason: "",
+        state: if known_before { State::Held } else { State::Ready },
+        reason: if known_before { "restored" } else { "" },
         priority: decision.kind.priority(decision.fresh),
         due: now.wall,
         expires: super::useful_until(decision.kind, first.channel, now),

@@ -31,6 +31,8 @@ pub struct Ask {
     pub late_contact: bool,
     /// Who asked, for the audit log.
     pub actor: String,
+    /// How long it waits before it may go, so that it can be undone.
+    pub delay: Duration,
 }
 
 /// What came of it.
@@ -114,9 +116,9 @@ fn read(config: &Config, channel: Option<Channel>, text: &str) -> Option<(Channe
     }
 }
 
-/// A press within a minute for the same receipt and address.
+/// A press within a minute for the same receipt and address, unless it was undone.
 fn pressed_already(before: &[Delivery], channel: Channel, address: &str, now: Now) -> Option<String> {
-    let same = |d: &&Delivery| d.kind == Kind::Resend && d.channel == channel && d.address == address;
+    let same = |d: &&Delivery| d.kind == Kind::Resend && d.state != State::Cancelled && d.channel == channel && d.address == address;
     let recent = |d: &&Delivery| now.wall.since(d.made_at) < COLLAPSE && d.made_at <= now.wall;
     before.iter().rev().filter(same).find(recent).map(|d| d.step_id().to_string())
 }
@@ -150,7 +152,7 @@ fn queue(tx: Tx<'_>, receipt: &Receipt, ask: &Ask, to: Target<'_>, now: Now) -> 
         true => (Kind::Receipt, String::new()),
         false => (Kind::Resend, to.slot.to_string()),
     };
-    let intent = IntentId::new(kind, &id.to_string(), 0, Audience::Customer.word(), &slot);
+    let intent = IntentId::new(kind, &id, 0, Audience::Customer.word(), &slot);
     let message = tx.put_message(&NewMessage {
         receipt: receipt.row,
         kind,
@@ -175,7 +177,7 @@ fn queue(tx: Tx<'_>, receipt: &Receipt, ask: &Ask, to: Target<'_>, now: Now) -> 
             state: State::Ready,
             reason: "",
             priority: kind.priority(true),
-            due: now.wall,
+            due: now.wall + ask.delay,
             expires: super::useful_until(kind, to.channel, now),
             online_ms: None,
         })?;

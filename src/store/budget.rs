@@ -91,7 +91,7 @@ impl Tx<'_> {
     /// number. A receipt with an open delivery stays. Small steps, for when the writer is idle.
     pub fn shed(&self, keep: Keep, now: UnixMs, most: u32) -> Result<usize> {
         let mut gone = self
-            .sql("DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE ended_at < ?1 ORDER BY id LIMIT ?2)")?
+            .sql("DELETE FROM attempt WHERE (delivery, n) IN (SELECT delivery, n FROM attempt WHERE ended_at < ?1 LIMIT ?2)")?
             .execute(((now - keep.attempts).0, most))?;
         gone += self.shed_raw_events(now - keep.raw_events, most)?;
         gone += self.shed_receipts(now - keep.receipts, now, most)?;
@@ -119,7 +119,7 @@ impl Tx<'_> {
 
     fn shed_receipts(&self, before: UnixMs, now: UnixMs, most: u32) -> Result<usize> {
         let mut old = self.sql(
-            "SELECT id, body FROM receipt WHERE taken_at < ?1 AND NOT EXISTS (SELECT 1 FROM message m JOIN delivery d ON d.message = m.id
+            "SELECT id, body FROM receipt WHERE taken_at < ?1 AND NOT EXISTS (SELECT 1 FROM message m JOIN delivery d ON d.id BETWEEN m.id * 16 AND m.id * 16 + 15
              WHERE m.receipt = receipt.id AND d.state IN ('ready', 'retry', 'sending', 'held', 'uncertain')) ORDER BY id LIMIT ?2",
         )?;
         let rows: Vec<(i64, i64)> =
@@ -127,8 +127,8 @@ impl Tx<'_> {
         for (id, body) in &rows {
             self.remember_transaction(*id, now)?;
             for sql in [
-                "DELETE FROM attempt WHERE delivery IN (SELECT d.id FROM delivery d JOIN message m ON d.message = m.id WHERE m.receipt = ?1)",
-                "DELETE FROM delivery WHERE message IN (SELECT id FROM message WHERE receipt = ?1)",
+                "DELETE FROM attempt WHERE delivery IN (SELECT d.id FROM message m JOIN delivery d ON d.id BETWEEN m.id * 16 AND m.id * 16 + 15 WHERE m.receipt = ?1)",
+                "DELETE FROM delivery WHERE id IN (SELECT d.id FROM message m JOIN delivery d ON d.id BETWEEN m.id * 16 AND m.id * 16 + 15 WHERE m.receipt = ?1)",
                 "DELETE FROM message WHERE receipt = ?1",
                 "DELETE FROM buyer WHERE receipt = ?1",
                 "DELETE FROM receipt WHERE id = ?1",

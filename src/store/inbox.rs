@@ -2,11 +2,16 @@
 
 use super::{Result, Snapshot, StoreError, Tx};
 use crate::domain::time::UnixMs;
-use flate2::Compression;
 use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
 use rusqlite::{OptionalExtension, params};
-use std::io::{Read, Write};
+use std::cell::RefCell;
+use std::io::Read;
+
+thread_local! {
+    /// Its tables are larger than what it packs: made once for each thread.
+    static DEFLATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::new(4), false));
+}
 
 /// Bytes as they are kept: deflated where that makes them smaller. Made outside the writer's thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +23,17 @@ pub struct Body {
 impl Body {
     /// Packs the bytes.
     pub fn pack(bytes: &[u8]) -> Body {
-        let mut deflate = DeflateEncoder::new(Vec::with_capacity(bytes.len() / 2), Compression::new(4));
-        match deflate.write_all(bytes).and_then(|()| deflate.finish()) {
-            Ok(data) if data.len() < bytes.len() => Body { coding: 1, data },
+        let deflated = DEFLATE.with_borrow_mut(|deflate| {
+            deflate.reset();
+            let mut data = Vec::with_capacity(bytes.len());
+            // More than there is room for would not be smaller: then the bytes stay as they are.
+            match deflate.compress_vec(bytes, &mut data, FlushCompress::Finish) {
+                Ok(Status::StreamEnd) => Some(data),
+                _ => None,
+            }
+        });
+        match deflated {
+            Some(data) if data.len() < bytes.len() => Body { coding: 1, data },
             _ => Body { coding: 0, data: bytes.to_vec() },
         }
     }
@@ -53,7 +66,8 @@ pub struct NewRawEvent<'a> {
     pub subject: &'a str,
     /// Its bytes.
     pub body: i64,
-    /// `done` where deciding shares the transaction, else `new`.
+    /// `done` where deciding shares the transaction, `new` where it is still to come, `kept` where no rule
+    /// acts on it yet.
     pub state: &'a str,
 }
 

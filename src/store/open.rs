@@ -1,6 +1,7 @@
 //! Opening the file: settings, migrations, and reading the settings back.
 
 use super::{Result, StoreError};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,7 @@ pub fn for_writing(options: &Options) -> Result<Connection> {
     let full = options.durability == Durability::Synced;
     conn.pragma_update(None, "synchronous", if full { "FULL" } else { "OFF" })?;
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-    conn.pragma_update(None, "journal_size_limit", 8_388_608)?;
+    conn.pragma_update(None, "journal_size_limit", 16_777_216)?;
     conn.pragma_update(None, "secure_delete", "ON")?;
     conn.pragma_update(None, "max_page_count", i64::try_from(options.max_bytes / 4096).unwrap_or(i64::MAX))?;
     let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -81,6 +82,8 @@ fn connect(path: &Path, vfs: Option<&str>, flags: OpenFlags) -> Result<Connectio
 
 fn settings(conn: &Connection, cache: i64) -> Result<()> {
     conn.busy_timeout(std::time::Duration::from_secs(5))?;
+    // Plans do not depend on bound values: else statements on partial indexes are prepared anew for each.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "foreign_keys", "ON")?;
     conn.pragma_update(None, "trusted_schema", "OFF")?;
     conn.pragma_update(None, "cell_size_check", "ON")?;

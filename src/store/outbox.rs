@@ -3,7 +3,7 @@
 //! A delivery changes its state only here and only by a move that [`State::may_become`] knows.
 
 use super::inbox::Body;
-use super::{Result, Snapshot, StoreError, Tx, bits48};
+use super::{Result, Snapshot, StoreError, Tx};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::State;
 use crate::domain::ids::{IntentId, StepId, hex};
@@ -140,23 +140,34 @@ pub struct Filter {
     pub provider: Option<String>,
     /// Only due, or begun, before this.
     pub older_than: Option<UnixMs>,
-    /// Only before this row: the cursor of the last page.
+    /// Only before this row (after it, where the oldest come first): the cursor of the last page.
     pub before: Option<i64>,
+    /// The oldest come first, not the newest.
+    pub oldest_first: bool,
     /// Rows at most.
     pub limit: u32,
 }
 
 const COLUMNS: &str =
     "d.id, message, step, channel, address, state, reason, priority, due, expires, tries, counted, ordinal, here, here_since,
-    online_since, provider, began_at, ended_at, content, composed_at, receipt, kind, audience, slot, intent, made_at, sold_at, fresh, test,
-    language, actor, chain, why FROM delivery d JOIN message m ON m.id = d.message";
+    online_since, provider, began_at, ended_at, d.content, composed_at, receipt, kind, audience, slot, intent, made_at, m.sold_at, fresh, test,
+    language, actor, chain, why";
+
+/// For looking at deliveries in their own order.
+const FROM_DELIVERY: &str = "FROM delivery d JOIN message m ON m.id = d.message";
+
+/// For looking at the deliveries of some messages: their steps lie beside each other.
+const FROM_MESSAGE: &str = "FROM message m JOIN delivery d ON d.id BETWEEN m.id * 16 AND m.id * 16 + 15";
+
+/// A delivery's row is its message's times this, plus its step.
+const STEPS: i64 = 16;
 
 impl Tx<'_> {
     /// Stores a message; `None` where the same intent is there already.
     pub fn put_message(&self, m: &NewMessage<'_>) -> Result<Option<i64>> {
         let mut insert = self.sql(
-            "INSERT INTO message(receipt, kind, audience, slot, intent, intent48, made_at, sold_at, fresh, test, language, actor, chain, why)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING",
+            "INSERT INTO message(receipt, kind, audience, slot, intent, made_at, sold_at, fresh, test, language, actor, chain, why)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
         )?;
         let new = insert.execute(params![
             m.receipt,
@@ -164,7 +175,6 @@ impl Tx<'_> {
             m.audience.word(),
             m.slot,
             m.intent.bytes(),
-            bits48(m.intent.bytes()),
             m.made_at.0,
             m.sold_at.0,
             m.fresh,
@@ -180,8 +190,8 @@ impl Tx<'_> {
     /// Stores a step of a message's chain and gives its row.
     pub fn put_delivery(&self, d: &NewDelivery<'_>) -> Result<i64> {
         let mut insert = self.sql(
-            "INSERT INTO delivery(message, step, channel, address, state, reason, priority, due, expires, online_since)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO delivery(id, message, step, channel, address, state, reason, priority, due, expires, online_since)
+             VALUES(?11, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
         let values = params![
             d.message,
@@ -193,7 +203,8 @@ impl Tx<'_> {
             d.priority,
             d.due.0,
             d.expires.0,
-            d.online_ms
+            d.online_ms,
+            d.message * STEPS + i64::from(d.step)
         ];
         Ok(insert.insert(values)?)
     }
@@ -229,7 +240,7 @@ impl Tx<'_> {
     pub fn end_attempt(&self, d: &Delivery, outcome: &Outcome, next: &Next, now: UnixMs, content: Option<&Body>) -> Result<bool> {
         let mut insert = self.sql(
             "INSERT INTO attempt(delivery, n, provider, began_at, ended_at, class, scope, detail, provider_id)
-             SELECT id, tries, provider, coalesce(began_at, ?2), ?2, ?3, ?4, ?5, ?6 FROM delivery WHERE id = ?1",
+             SELECT id, tries, provider, coalesce(began_at, ?2), ?2, ?3, ?4, ?5, ?6 FROM delivery WHERE id = ?1 ON CONFLICT DO NOTHING",
         )?;
         insert.execute(params![d.id, now.0, outcome.class.word(), outcome.scope.word(), outcome.detail, outcome.provider_id])?;
         if !self.transition(d.id, State::Sending, next.state, &next.reason, now)? {
@@ -292,8 +303,8 @@ impl Tx<'_> {
 
     /// At start: nobody knows what became of what was in flight. Each becomes uncertain; gives how many.
     pub fn doubt_in_flight(&self, now: UnixMs) -> Result<u32> {
-        let mut select = self.sql(&format!("SELECT {COLUMNS} WHERE state = 'sending'"))?;
-        let in_flight: Vec<Delivery> = select.query_map([], delivery)?.collect::<rusqlite::Result<_>>()?;
+        let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE state = 'sending'"))?;
+        let in_flight = readable(select.query_map([], delivery)?)?;
         for d in &in_flight {
             let outcome = Outcome::new(
                 crate::domain::outcome::Class::Uncertain,
@@ -382,9 +393,9 @@ impl Snapshot<'_> {
         let order = if newest_first { "DESC" } else { "ASC" };
         // The states are literals, so that the partial index serves.
         let sql = format!(
-            "SELECT {COLUMNS} WHERE channel = ?1 AND priority = ?2 AND due <= ?3 AND state IN ('ready', 'retry') ORDER BY due {order}, d.id LIMIT ?4"
+            "SELECT {COLUMNS} {FROM_DELIVERY} WHERE channel = ?1 AND priority = ?2 AND due <= ?3 AND state IN ('ready', 'retry') ORDER BY due {order}, d.id LIMIT ?4"
         );
-        Ok(self.sql(&sql)?.query_map(params![channel.word(), priority, now.0, limit], delivery)?.collect::<rusqlite::Result<_>>()?)
+        readable(self.sql(&sql)?.query_map(params![channel.word(), priority, now.0, limit], delivery)?)
     }
 
     /// When the next delivery of a channel becomes due after `now`; `None` where none does.
@@ -402,32 +413,34 @@ impl Snapshot<'_> {
     /// Deliveries that wait since the online time was `online_ms` or less, and whose chain goes on.
     pub fn waiting_since(&self, online_ms: i64, limit: u32) -> Result<Vec<Delivery>> {
         let mut select = self.sql(&format!(
-            "SELECT {COLUMNS} WHERE state IN ('ready', 'retry') AND online_since <= ?1 AND chain <> '' ORDER BY d.id LIMIT ?2"
+            "SELECT {COLUMNS} {FROM_DELIVERY} WHERE state IN ('ready', 'retry') AND online_since <= ?1 AND chain <> '' ORDER BY d.id LIMIT ?2"
         ))?;
-        Ok(select.query_map((online_ms, limit), delivery)?.collect::<rusqlite::Result<_>>()?)
+        readable(select.query_map((online_ms, limit), delivery)?)
     }
 
     /// Deliveries that are uncertain, oldest first.
     pub fn uncertain(&self, limit: u32) -> Result<Vec<Delivery>> {
-        let mut select = self.sql(&format!("SELECT {COLUMNS} WHERE state = 'uncertain' ORDER BY d.id LIMIT ?1"))?;
-        Ok(select.query_map([limit], delivery)?.collect::<rusqlite::Result<_>>()?)
+        let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE state = 'uncertain' ORDER BY d.id LIMIT ?1"))?;
+        readable(select.query_map([limit], delivery)?)
     }
 
     /// The delivery by its row.
     pub fn delivery(&self, id: i64) -> Result<Option<Delivery>> {
-        Ok(self.sql(&format!("SELECT {COLUMNS} WHERE d.id = ?1"))?.query_row([id], delivery).optional()?)
+        Ok(self.sql(&format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE d.id = ?1"))?.query_row([id], delivery).optional()?)
     }
 
     /// The delivery by the id that is used outside.
     pub fn delivery_by_step(&self, id: &str) -> Result<Option<Delivery>> {
         let Some((intent, step)) = StepId::parse(id) else { return Ok(None) };
-        let bits = i64::from_str_radix(intent.get(..12).unwrap_or_default(), 16).unwrap_or(-1);
-        let mut select = self.sql(&format!("SELECT {COLUMNS} WHERE intent48 = ?1 AND step = ?2"))?;
-        let found: Vec<Delivery> = select.query_map((bits, step), delivery)?.collect::<rusqlite::Result<_>>()?;
+        let Some((first, last)) = receipts_of_the_moment(&intent) else { return Ok(None) };
+        let mut select = self.sql(&format!(
+            "SELECT {COLUMNS} {FROM_MESSAGE} JOIN receipt r ON r.id = m.receipt WHERE r.receipt_id BETWEEN ?1 AND ?2 AND d.step = ?3"
+        ))?;
+        let found = readable(select.query_map((first, last, step), delivery)?)?;
         Ok(found.into_iter().find(|d| hex(d.intent.bytes()).starts_with(&intent)))
     }
 
-    /// Deliveries, newest first.
+    /// Deliveries, newest first unless asked otherwise.
     pub fn deliveries(&self, filter: &Filter) -> Result<Vec<Delivery>> {
         let (mut wheres, mut values): (Vec<&str>, Vec<SqlValue>) = (vec!["1"], Vec::new());
         if let Some(state) = filter.state {
@@ -447,23 +460,24 @@ impl Snapshot<'_> {
             values.push(before.0.into());
         }
         if let Some(before) = filter.before {
-            wheres.push("d.id < ?");
+            wheres.push(if filter.oldest_first { "d.id > ?" } else { "d.id < ?" });
             values.push(before.into());
         }
         values.push(i64::from(filter.limit).into());
-        let sql = format!("SELECT {COLUMNS} WHERE {} ORDER BY d.id DESC LIMIT ?", wheres.join(" AND "));
-        Ok(self.sql(&sql)?.query_map(params_from_iter(values), delivery)?.collect::<rusqlite::Result<_>>()?)
+        let order = if filter.oldest_first { "ASC" } else { "DESC" };
+        let sql = format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE {} ORDER BY d.id {order} LIMIT ?", wheres.join(" AND "));
+        readable(self.sql(&sql)?.query_map(params_from_iter(values), delivery)?)
     }
 
     /// All deliveries of a receipt, in the order of messages and steps.
     pub fn deliveries_of(&self, receipt: i64) -> Result<Vec<Delivery>> {
-        let mut select = self.sql(&format!("SELECT {COLUMNS} WHERE m.receipt = ?1 ORDER BY m.id, step"))?;
-        Ok(select.query_map([receipt], delivery)?.collect::<rusqlite::Result<_>>()?)
+        let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt = ?1 ORDER BY d.id"))?;
+        readable(select.query_map([receipt], delivery)?)
     }
 
     /// The attempts of a delivery that have ended, oldest first.
     pub fn attempts(&self, delivery: i64) -> Result<Vec<Attempt>> {
-        let mut select = self.sql("SELECT delivery, n, provider, began_at, ended_at, class, scope, detail, provider_id FROM attempt WHERE delivery = ?1 ORDER BY id")?;
+        let mut select = self.sql("SELECT delivery, n, provider, began_at, ended_at, class, scope, detail, provider_id FROM attempt WHERE delivery = ?1 ORDER BY n")?;
         Ok(select.query_map([delivery], attempt)?.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -503,6 +517,17 @@ impl Snapshot<'_> {
     }
 }
 
+/// The first and the last receipt id that begin like an intent: those of one millisecond.
+fn receipts_of_the_moment(intent: &str) -> Option<([u8; 16], [u8; 16])> {
+    let bits = u64::from_str_radix(intent.get(..12)?, 16).ok()?;
+    let (mut first, mut last) = ([0; 16], [0xff; 16]);
+    for (n, byte) in bits.to_be_bytes().iter().skip(2).enumerate() {
+        *first.get_mut(n)? = *byte;
+        *last.get_mut(n)? = *byte;
+    }
+    Some((first, last))
+}
+
 fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     Ok(Attempt {
         delivery: row.get(0)?,
@@ -515,6 +540,13 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         detail: row.get(7)?,
         provider_id: row.get(8)?,
     })
+}
+
+/// The rows that this release can read. One with a word that it does not know is left alone, for the
+/// release that wrote it: it must not keep the others from going out.
+fn readable(rows: impl Iterator<Item = rusqlite::Result<Delivery>>) -> Result<Vec<Delivery>> {
+    let known = |row: &rusqlite::Result<Delivery>| !matches!(row, Err(rusqlite::Error::FromSqlConversionFailure(..)));
+    Ok(rows.filter(known).collect::<rusqlite::Result<_>>()?)
 }
 
 /// Reads a word of a list; one that this release does not know makes the row unreadable, not wrong.
@@ -562,4 +594,131 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         chain: row.get(32)?,
         why: row.get(33)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::ReceiptId;
+    use crate::store::Options;
+    use crate::store::inbox::Body;
+    use crate::store::receipts::NewReceipt;
+    use crate::store::writer::WriterCore;
+
+    const NOW: UnixMs = UnixMs(1_790_000_000_000);
+
+    /// A receipt with one delivery that is due; gives the delivery's row.
+    fn put(tx: Tx<'_>, n: u8) -> Result<i64> {
+        let id = ReceiptId::new(NOW.0, [n; 10]);
+        let number = n.to_string();
+        let body = tx.put_body(&Body::pack(b"{}"))?;
+        let receipt = tx.put_receipt(&NewReceipt {
+            receipt_id: id,
+            raw_event: 0,
+            body,
+            content: &[n; 16],
+            taken_at: NOW,
+            sold_at: NOW,
+            source: "front",
+            till: "front",
+            workstation_id: "1",
+            unit_id: "s",
+            transaction_id: &number,
+            transaction_type: "sale",
+            receipt_number: &number,
+            total: 100,
+            currency: "USD",
+            last4: "",
+            no_message: "",
+            name: "",
+            email: "",
+            phone: "",
+        })?;
+        let intent = IntentId::new(Kind::Receipt, &id, 0, "customer", "");
+        let (kind, audience) = (Kind::Receipt, Audience::Customer);
+        let message = NewMessage {
+            receipt,
+            kind,
+            audience,
+            slot: "",
+            intent,
+            made_at: NOW,
+            sold_at: NOW,
+            fresh: true,
+            test: false,
+            language: "",
+            actor: "",
+            chain: "",
+            why: "",
+        };
+        let message = tx.put_message(&message)?.expect("it is new");
+        let (channel, state, expires) = (Channel::Email, State::Ready, UnixMs(NOW.0 + 1000));
+        tx.put_delivery(&NewDelivery {
+            message,
+            step: 1,
+            channel,
+            address: "a@b.example",
+            state,
+            reason: "",
+            priority: 1,
+            due: NOW,
+            expires,
+            online_ms: None,
+        })
+    }
+
+    fn store() -> (tempfile::TempDir, WriterCore) {
+        let folder = tempfile::tempdir().unwrap();
+        let core = WriterCore::open(&Options::new(folder.path().join("t.db"))).unwrap();
+        (folder, core)
+    }
+
+    #[test]
+    fn a_word_of_another_release_is_left_alone_and_the_rest_goes_out() {
+        let (_folder, mut core) = store();
+        let (odd, good) = core.run(|tx| Ok((put(tx, 1)?, put(tx, 2)?))).unwrap();
+        core.run(|tx| Ok(tx.sql("UPDATE message SET kind = 'hologram' WHERE id = ?1")?.execute([odd / STEPS])?)).unwrap();
+        let due = core.read().due(Channel::Email, 1, NOW, false, 10).unwrap();
+        assert_eq!(due.iter().map(|d| d.id).collect::<Vec<_>>(), [good]);
+        core.run(|tx| Ok(tx.sql("UPDATE delivery SET state = 'sending'")?.execute([])?)).unwrap();
+        assert_eq!(core.run(|tx| tx.doubt_in_flight(NOW)).unwrap(), 1, "a start is not stopped by it");
+    }
+
+    #[test]
+    fn an_intent_is_stored_once() {
+        let (_folder, mut core) = store();
+        core.run(|tx| put(tx, 1)).unwrap();
+        let again = core.run(|tx| {
+            let d = tx.read().due(Channel::Email, 1, NOW, false, 1)?.remove(0);
+            let (receipt, kind, audience, intent) = (d.receipt, d.kind, d.audience, d.intent);
+            tx.put_message(&NewMessage {
+                receipt,
+                kind,
+                audience,
+                slot: "",
+                intent,
+                made_at: NOW,
+                sold_at: NOW,
+                fresh: true,
+                test: false,
+                language: "",
+                actor: "",
+                chain: "",
+                why: "",
+            })
+        });
+        assert_eq!(again.unwrap(), None);
+    }
+
+    #[test]
+    fn a_delivery_is_found_by_its_outside_name_and_moves_only_as_it_may() {
+        let (_folder, mut core) = store();
+        let id = core.run(|tx| put(tx, 1)).unwrap();
+        let d = core.read().delivery(id).unwrap().unwrap();
+        assert_eq!(core.read().delivery_by_step(d.step_id().as_str()).unwrap().map(|d| d.id), Some(id));
+        assert!(core.run(|tx| tx.transition(id, State::Ready, State::Accepted, "", NOW)).is_err());
+        assert!(!core.run(|tx| tx.transition(id, State::Held, State::Ready, "", NOW)).unwrap(), "it is not held");
+        assert!(core.run(|tx| tx.transition(id, State::Ready, State::Cancelled, "x", NOW)).unwrap());
+        assert_eq!(core.read().counts(NOW).unwrap()["cancelled"], 1);
+    }
 }

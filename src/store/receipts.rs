@@ -67,6 +67,8 @@ pub struct Find {
     pub till: Option<String>,
     /// Only sold since.
     pub since: Option<UnixMs>,
+    /// Only sold until.
+    pub until: Option<UnixMs>,
     /// Only before this row: the cursor of the last page.
     pub before: Option<i64>,
     /// Rows at most.
@@ -75,6 +77,10 @@ pub struct Find {
 
 /// How many of the newest receipts a search that no index serves looks at.
 const SCAN: i64 = 20_000;
+
+/// Receipts of one shelf. The index of addresses is in the order of shelves, so that an insert touches few
+/// pages at its end; a look at a shelf costs three pages.
+const SHELF: i64 = 2048;
 
 const COLUMNS: &str = "receipt.id, receipt_id, body, content, taken_at, sold_at, source, till, workstation_id, unit_id, transaction_id,
     transaction_type, receipt_number, total, currency, last4, no_message, coalesce(name, ''), coalesce(email, ''), coalesce(phone, '')
@@ -115,9 +121,9 @@ impl Tx<'_> {
         if name.is_empty() && email.is_empty() && phone.is_empty() {
             return Ok(());
         }
-        let mut insert =
-            self.sql("INSERT OR REPLACE INTO buyer(receipt, name, email, phone, email48, phone48) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?;
-        insert.execute(params![receipt, name, email, phone, address48(email), address48(phone)])?;
+        let mut insert = self
+            .sql("INSERT OR REPLACE INTO buyer(receipt, name, email, phone, email48, phone48, shelf) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        insert.execute(params![receipt, name, email, phone, address48(email), address48(phone), receipt / SHELF])?;
         Ok(())
     }
 
@@ -177,14 +183,43 @@ impl Snapshot<'_> {
                 return Ok(exact);
             }
         }
-        if let Some(hash) = address48(&text.to_lowercase()) {
-            let column = if text.contains('@') { "email48 = ? AND email = ?" } else { "phone48 = ? AND phone = ?" };
-            let exact = self.select(find, column, vec![hash.into(), text.to_lowercase().into()])?;
-            if !exact.is_empty() {
-                return Ok(exact);
-            }
+        let whole = self.find_by_address(find, &text.to_lowercase())?;
+        if !whole.is_empty() {
+            return Ok(whole);
         }
         self.scan(find, text)
+    }
+
+    /// Receipts for exactly this address: a look at each shelf, the newest first.
+    fn find_by_address(&self, find: &Find, address: &str) -> Result<Vec<Receipt>> {
+        let column = match address48(address) {
+            Some(_) if address.contains('@') => "email",
+            Some(_) if address.starts_with('+') => "phone",
+            _ => return Ok(Vec::new()),
+        };
+        let newest = self.newest_row()?;
+        let mut select = self.sql(&format!(
+            "SELECT {COLUMNS} WHERE buyer.shelf = ?1 AND buyer.{column}48 = ?2 AND buyer.{column} = ?3 AND receipt.id < ?4
+             AND (?5 IS NULL OR till = ?5 OR workstation_id = ?5) AND sold_at >= ?6 ORDER BY receipt.id DESC LIMIT ?7"
+        ))?;
+        let mut out = Vec::new();
+        for shelf in (0..=newest / SHELF).rev() {
+            let left = find.limit.saturating_sub(u32::try_from(out.len()).unwrap_or(u32::MAX));
+            if left == 0 {
+                break;
+            }
+            let since = find.since.map_or(i64::MIN, |t| t.0);
+            let before = find.before.unwrap_or(i64::MAX);
+            let rows = select.query_map(params![shelf, address48(address), address, before, find.till, since, left], receipt)?;
+            for row in rows {
+                out.push(row?);
+            }
+        }
+        Ok(out)
+    }
+
+    fn newest_row(&self) -> Result<i64> {
+        Ok(self.sql("SELECT coalesce(max(id), 0) FROM receipt")?.query_row([], |row| row.get(0))?)
     }
 
     /// The search that a person types: parts of numbers and addresses, an amount, a time of day.
@@ -206,8 +241,7 @@ impl Snapshot<'_> {
             wheres.push("total = ?".to_owned());
             values.push(minor.into());
         }
-        let newest: i64 = self.sql("SELECT coalesce(max(id), 0) FROM receipt")?.query_row([], |row| row.get(0))?;
-        let recent = format!("receipt.id > {} AND ({})", newest - SCAN, wheres.join(" OR "));
+        let recent = format!("receipt.id > {} AND ({})", self.newest_row()? - SCAN, wheres.join(" OR "));
         self.select(find, &recent, values)
     }
 
@@ -223,6 +257,10 @@ impl Snapshot<'_> {
         if let Some(since) = find.since {
             wheres.push("sold_at >= ?");
             values.push(since.0.into());
+        }
+        if let Some(until) = find.until {
+            wheres.push("sold_at <= ?");
+            values.push(until.0.into());
         }
         if let Some(before) = find.before {
             wheres.push("receipt.id < ?");
@@ -255,7 +293,8 @@ fn amounts(text: &str) -> Vec<i64> {
     }
 }
 
-fn transaction_key(unit_id: &str, transaction_id: &str) -> [u8; 16] {
+/// The key under which a transaction is remembered when its receipt is gone.
+pub(super) fn transaction_key(unit_id: &str, transaction_id: &str) -> [u8; 16] {
     dedup_key("transaction", &[unit_id, transaction_id])
 }
 

@@ -16,9 +16,14 @@ pub const QUEUE: usize = 1024;
 /// Units that share one commit at most.
 const GROUP: usize = 256;
 
-/// WAL pages (of 4 KiB) from which an idle writer makes a checkpoint, and from which any does.
-const CHECKPOINT_IDLE: i64 = 1024;
-const CHECKPOINT_ALWAYS: i64 = 4096;
+/// How long a commit may wait for units that are likely on their way: as many as the last one had. A lone
+/// till never waits, as the last commit had only its own unit.
+const GATHER: Duration = Duration::from_micros(1500);
+
+/// WAL pages (of 4 KiB) from which an idle writer makes a checkpoint, and from which any does. Small
+/// enough that the WAL soon stays within space that it has, which makes a commit much cheaper.
+const CHECKPOINT_IDLE: i64 = 512;
+const CHECKPOINT_ALWAYS: i64 = 1024;
 
 /// A unit of work and whoever waits for it.
 trait Unit: Send {
@@ -149,6 +154,7 @@ impl WriterCore {
     }
 
     fn serve(mut self, units: &Receiver<Box<dyn Unit>>, fatal: &dyn Fn(StoreError)) {
+        let mut expected = 1;
         loop {
             let first = match units.recv_timeout(Duration::from_secs(1)) {
                 Ok(unit) => unit,
@@ -158,13 +164,8 @@ impl WriterCore {
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let mut group = vec![first];
-            while group.len() < GROUP {
-                match units.try_recv() {
-                    Ok(unit) => group.push(unit),
-                    Err(_) => break,
-                }
-            }
+            let group = gather(units, first, expected);
+            expected = group.len();
             if let Some(error) = self.commit(group) {
                 fatal(error);
                 return; // what still waits hears that the store is closed
@@ -247,6 +248,28 @@ impl WriterCore {
     }
 }
 
+/// What is there, and what is likely to come at once.
+#[allow(clippy::disallowed_methods)] // how long a commit gathers is the shell's matter, not the core's
+fn gather(units: &Receiver<Box<dyn Unit>>, first: Box<dyn Unit>, expected: usize) -> Vec<Box<dyn Unit>> {
+    let mut group = vec![first];
+    let deadline = std::time::Instant::now() + GATHER;
+    while group.len() < GROUP {
+        if let Ok(unit) = units.try_recv() {
+            group.push(unit);
+            continue;
+        }
+        let left = deadline.saturating_duration_since(std::time::Instant::now());
+        if group.len() >= expected || left.is_zero() {
+            break;
+        }
+        match units.recv_timeout(left) {
+            Ok(unit) => group.push(unit),
+            Err(_) => break,
+        }
+    }
+    group
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,10 +290,9 @@ mod tests {
         let (a, b, c, d) = tokio::join!(
             writer.run(|tx| put(tx, 1)),
             writer.run(|tx| put(tx, 2).and(Err::<(), _>(StoreError::Sql("mine".into())))),
-            writer.run(|tx| {
+            writer.run(|tx| -> Result<()> {
                 put(tx, 3)?;
-                let none: Option<()> = None;
-                Ok(none.unwrap())
+                panic!("mine, and nobody else's")
             }),
             writer.run(|tx| put(tx, 4)),
         );

@@ -37,6 +37,7 @@ pub async fn status(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<
         "version": env!("CARGO_PKG_VERSION"),
         "config_version": web.config.version(),
         "safe_mode": web.config.safe_mode,
+        "config_last_good": web.config.last_good,
         "clock_good": now.good,
         "disk_free": free(&web),
         "started": web.started.wall.rfc3339(),

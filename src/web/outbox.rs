@@ -46,6 +46,7 @@ fn filter(query: &ListQuery, now: UnixMs) -> Answer<Filter> {
         provider: given(&query.provider),
         older_than: query.older_than_s.map(|s| now - Duration::from_secs(s)),
         before: query.cursor,
+        oldest_first: false,
         limit: query.limit.unwrap_or(50).clamp(1, 200),
     })
 }

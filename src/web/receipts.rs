@@ -43,7 +43,7 @@ pub async fn list(State(web): State<Shared>, who: Answer<Who>, Query(query): Que
     let since = query.since.map(|text| UnixMs::parse_rfc3339(&text).ok_or_else(|| bad("since"))).transpose()?;
     let before = query.cursor.map(|text| text.parse().map_err(|_| bad("cursor"))).transpose()?;
     let limit = query.limit.unwrap_or(50).clamp(1, 200);
-    let find = Find { text: query.q, till: query.till.filter(|t| !t.is_empty()), since, before, limit };
+    let find = Find { text: query.q, till: query.till.filter(|t| !t.is_empty()), since, until: None, before, limit };
     let whole = who == Who::Owner;
     Ok(Json(web.readers.read(move |read| shown::receipts(read, &find, whole)).await?))
 }
@@ -174,7 +174,7 @@ pub async fn resend(
     let bytes = read_json(&headers, body, web.config.http.body_limit).await?;
     let asked: ResendBody = read_body(&bytes)?;
     let channel = asked.channel.filter(|c| !c.is_empty()).map(|word| channel(&word)).transpose()?;
-    let ask = Ask { channel, address: asked.address, language: asked.language, late_contact: false, actor: who.actor() };
+    let ask = Ask { channel, address: asked.address, language: asked.language, late_contact: false, actor: who.actor(), ..Ask::default() };
     send_again(&web, &id, ask).await
 }
 
@@ -216,7 +216,7 @@ pub async fn contact(
     if address.trim().is_empty() {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "no_address", "give `email` or `phone`"));
     }
-    let ask = Ask { channel: chosen, address, language: given.language, late_contact: true, actor: who.actor() };
+    let ask = Ask { channel: chosen, address, language: given.language, late_contact: true, actor: who.actor(), ..Ask::default() };
     send_again(&web, &id, ask).await
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each proves a sentence of the promise from the outside: a real agent over sockets ([`spine`],
 //! [`crash`], [`stop`]), the real store over a disk that loses its power ([`power`]), the real core over
-//! a virtual shop ([`simulate`]), and the rules of the code itself ([`house`]).
+//! a virtual shop ([`simulate`]), the pages ([`pages`]), README's tour ([`readme`]), and the rules of the code itself ([`house`]).
 
 #![allow(clippy::disallowed_methods)] // tests read the clock and start threads
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
@@ -11,7 +11,10 @@
 mod agent;
 mod crash;
 mod house;
+mod inside;
+mod pages;
 mod power;
+mod readme;
 mod simulate;
 mod sink;
 mod smtp;
@@ -19,5 +22,3 @@ mod spine;
 mod spine_cli;
 mod stop;
 mod vfs;
-
-fn main() {}

@@ -147,7 +147,7 @@ fn bad_days(seed: u64) -> Value {
     let providers = json!({"first": script(), "second": script(), "text": script()});
     let mut config = config();
     // One that drops repeats by key, beside one that does not: what is safe at the one is not at the other.
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         config["providers"]["first"] = json!({"type": "capture"});
     }
     json!({"config": config, "timeline": timeline, "providers": providers, "until": at(time + 900),
@@ -257,9 +257,7 @@ fn a_provider_that_cannot_makes_way_for_the_next() {
 
 #[test]
 fn a_refused_address_is_written_to_no_more_and_the_text_takes_over() {
-    let buy = |seconds: i64, label: &str| {
-        json!({"at": at(seconds), "event": "sale", "receipt": label, "till": "3", "number": label, "total": "18.20", "source": "front", "contact": "c1"})
-    };
+    let buy = |seconds: i64, label: &str| json!({"at": at(seconds), "event": "sale", "receipt": label, "till": "3", "number": label, "total": "18.20", "source": "front", "contact": "c1"});
     let scenario = json!({"config": config(), "timeline": [buy(0, "A"), buy(600, "B")], "until": at(3600),
         "contacts": [{"id": "c1", "email": "gone@example.org", "phone": "+12125550150", "preference": ["email", "sms"]}],
         "providers": {"first": {"script": [{"answer": {"refuse": "recipient"}}]}}});
@@ -418,8 +416,14 @@ fn a_clock_that_runs_three_years_ahead_expires_nothing() {
 #[test]
 fn a_fallback_after_the_clock_was_set_is_not_too_late() {
     let buy = json!({"at": at(10), "event": "sale", "receipt": "A", "till": "3", "number": "A", "total": "18.20", "source": "front", "contact": "c1"});
-    let timeline = [step(0, TO_1970), json!({"at": at(0), "event": "restart"}), json!({"at": at(1), "event": "line_down"}), buy, step(3600, FROM_1970),
-        json!({"at": at(7200), "event": "line_up"})];
+    let timeline = [
+        step(0, TO_1970),
+        json!({"at": at(0), "event": "restart"}),
+        json!({"at": at(1), "event": "line_down"}),
+        buy,
+        step(3600, FROM_1970),
+        json!({"at": at(7200), "event": "line_up"}),
+    ];
     let scenario = json!({"config": config(), "timeline": timeline, "until": at(DAY),
         "contacts": [{"id": "c1", "email": "gone@example.org", "phone": "+12125550150", "preference": ["email", "sms"]}],
         "providers": {"first": {"script": [{"answer": {"refuse": "recipient"}}]}}});

@@ -57,7 +57,8 @@ fn decode(head: &str, body: &str) -> String {
     let (joined, mut out) = (body.replace("=\r\n", ""), Vec::new());
     let mut rest = joined.as_bytes();
     while let Some((first, more)) = rest.split_first() {
-        let code = (*first == b'=').then(|| more.get(..2).and_then(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 16).ok())).flatten();
+        let code =
+            (*first == b'=').then(|| more.get(..2).and_then(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 16).ok())).flatten();
         out.push(code.unwrap_or(*first));
         rest = if code.is_some() { &more[2..] } else { more };
     }

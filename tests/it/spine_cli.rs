@@ -82,7 +82,11 @@ fn without_an_agent_the_database_is_only_read() {
         let number = format!("R-{orderly}");
         let id = agent.sold(&sale(&number, "lee@example.org"));
         until("it is accepted", || (agent.state(&number) == "accepted").then_some(()));
-        if orderly { agent.stop() } else { agent.kill() }
+        if orderly {
+            agent.stop()
+        } else {
+            agent.kill()
+        }
         let files = || ["tillpost.db", "tillpost.db-wal"].map(|name| fs::read(agent.data().join(name)).unwrap_or_default());
         let before = files();
         assert_eq!(agent.json(&["status"])["outbox"]["accepted"], 1);
@@ -93,7 +97,9 @@ fn without_an_agent_the_database_is_only_read() {
         let (code, out, err) = agent.cli(&["receipt", "show", &id]);
         assert_eq!(code, 0, "{err}");
         assert!(out.contains("Handed to main") && err.contains("no agent runs"), "{out}{err}");
-        for args in [vec!["receipt", "resend", &id], vec!["outbox", "discard", "tp_0.10", "-y"], vec!["provider", "list"], vec!["explain", &id]] {
+        for args in
+            [vec!["receipt", "resend", &id], vec!["outbox", "discard", "tp_0.10", "-y"], vec!["provider", "list"], vec!["explain", &id]]
+        {
             assert_eq!(agent.cli(&args).0, 6, "{args:?}");
         }
         assert!(files() == before, "the database was written to");

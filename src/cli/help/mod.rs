@@ -33,7 +33,8 @@ pub fn help(topic: Option<&str>) -> Outcome {
 }
 
 fn code(wanted: &str) -> Option<String> {
-    let (_, rest) = CODES.split_once(&format!("## {wanted}\n"))?;
+    let word = wanted.split(':').next().unwrap_or(wanted); // `suppressed:sms_stop`
+    let (_, rest) = CODES.split_once(&format!("## {word}\n"))?;
     let text = rest.split("\n## ").next().unwrap_or(rest);
     Some(format!("{wanted}\n\n{}\n", text.trim()))
 }
@@ -41,11 +42,91 @@ fn code(wanted: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::load;
+    use crate::domain::delivery::State;
+    use std::path::Path;
+    use std::{fs, iter};
+
+    fn page(topic: &str) -> String {
+        help(Some(topic)).unwrap().text
+    }
+
+    fn one_line(text: &str) -> String {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
 
     #[test]
     fn topics_and_codes_are_found() {
-        assert!(help(Some("promise")).unwrap().text.contains("may have arrived"));
-        assert!(help(Some("transaction_id_taken")).unwrap().text.contains("transaction_id"));
+        assert!(page("transaction_id_taken").contains("transaction_id"));
+        assert!(page("suppressed:sms_stop").contains("STOP"));
+        assert!(page("TP-CFG-001").contains("config file"));
         assert_eq!(help(Some("nonsense")).unwrap_err().code, exit::NOT_FOUND);
+        for (name, text) in TOPICS {
+            assert!(text.lines().all(|l| l.chars().count() <= 80), "{name} fits a terminal");
+        }
+    }
+
+    #[test]
+    fn the_promise_is_in_its_exact_words() {
+        let lib = include_str!("../../lib.rs").lines().map(|l| l.trim_start_matches("//!")).collect::<Vec<_>>().join("\n");
+        let promise = lib.split("# The promise\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        assert!(one_line(&page("promise")).contains(&one_line(promise)));
+    }
+
+    #[test]
+    fn every_state_and_every_type_of_provider_is_told() {
+        let first = |text: &str| text.lines().filter_map(|l| l.split(' ').next()).map(str::to_owned).collect::<Vec<_>>();
+        let states = first(&page("states"));
+        assert!(State::ALL.iter().all(|s| states.contains(&s.word().to_owned())), "{states:?}");
+        let types = first(&page("providers"));
+        assert!(crate::providers::kinds().iter().all(|k| types.contains(&k.keys.name.to_owned())), "{types:?}");
+    }
+
+    #[test]
+    fn the_example_of_providers_passes_the_check() {
+        let text: String = page("providers").lines().filter_map(|l| l.strip_prefix("  ")).collect::<Vec<_>>().join("\n");
+        let table: toml::Table = text.parse().unwrap();
+        let config = load::from_json(&json!(table), &crate::app::kinds(), false).unwrap();
+        assert!(config.providers.contains_key("main"));
+    }
+
+    /// The codes that the source gives, as far as they stand on one line with what makes them.
+    fn codes_of(folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            if entry.is_dir() {
+                codes_of(&entry, found);
+            } else if entry.extension().is_some_and(|e| e == "rs") && entry.file_stem().is_some_and(|s| s != "tests") {
+                let text = fs::read_to_string(&entry).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap();
+                for line in code.lines() {
+                    let made = ["Problem::new(", "Problem::invalid(", "Fault::new(", "Refused(\"", "say(\"suppressed"];
+                    let Some(at) = made.iter().find_map(|m| line.find(m)) else { continue };
+                    let words = line.get(at..).unwrap_or_default().split('"').skip(1).step_by(2);
+                    let word = |w: &&str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b"_:".contains(&b));
+                    found.extend(words.filter(word).take(1).map(str::to_owned));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_code_is_explained() {
+        let mut found = Vec::new();
+        codes_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        found.sort();
+        found.dedup();
+        assert!(found.len() > 40, "{found:?}");
+        let stored = ["disk_full", "disk_read_only", "starting"].map(str::to_owned);
+        let silent: Vec<String> = found.into_iter().chain(stored).filter(|code| help(Some(code)).is_err()).collect();
+        assert_eq!(silent, Vec::<String>::new(), "no word about these in codes.md");
+    }
+
+    #[test]
+    fn every_exit_code_is_told() {
+        let numbers = iter::successors(Some(exit::DONE), |n| Some(n + 1)).take_while(|n| *n <= exit::PARTLY);
+        let told = page("exit-codes");
+        for n in numbers {
+            assert!(told.lines().any(|l| l.split(' ').next() == Some(&n.to_string())), "{n}");
+        }
     }
 }

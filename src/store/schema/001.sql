@@ -1,7 +1,9 @@
 -- The first schema. Later ones only add, so that the release before can still run on the file:
 -- no CHECK on lists of words (a word that a release does not know is left alone and shown), and no
--- new UNIQUE on old columns. Times are milliseconds since 1970 in UTC. Whole rows are written in the
--- order they come; an index on hashes is on 48 bits of them, as each random place costs a page.
+-- new UNIQUE on old columns. Times are milliseconds since 1970 in UTC.
+--
+-- Each place that a commit touches costs a page of 4 KiB in the log, so what comes together is written
+-- together: keys grow with time, and no index of the daily work is in the order of a hash.
 
 CREATE TABLE body(
     id     INTEGER PRIMARY KEY,
@@ -17,10 +19,10 @@ CREATE TABLE raw_event(
     kind    TEXT NOT NULL,            -- sale, event, resend, contact
     subject TEXT NOT NULL DEFAULT '', -- the sender's id of it
     body    INTEGER NOT NULL REFERENCES body(id),
-    state   TEXT NOT NULL,            -- new, done, quarantined
+    state   TEXT NOT NULL,            -- new, done, kept (no rule acts on it yet), quarantined
     reason  TEXT
 ) STRICT;
-CREATE INDEX raw_event_open ON raw_event(seq) WHERE state <> 'done';
+CREATE INDEX raw_event_open ON raw_event(seq) WHERE state = 'new';
 
 -- What was already taken, longer than what was taken is kept.
 CREATE TABLE dedup(
@@ -53,7 +55,6 @@ CREATE TABLE receipt(
 ) STRICT;
 CREATE INDEX receipt_transaction ON receipt(transaction_id);
 CREATE INDEX receipt_number ON receipt(receipt_number);
-CREATE INDEX receipt_sold ON receipt(sold_at);
 
 -- Who bought, apart from the document, so that it can go without touching it.
 CREATE TABLE buyer(
@@ -62,10 +63,11 @@ CREATE TABLE buyer(
     email   TEXT NOT NULL DEFAULT '',
     phone   TEXT NOT NULL DEFAULT '',
     email48 INTEGER,                  -- 48 bits of SHA-256 over the normalised address
-    phone48 INTEGER
+    phone48 INTEGER,
+    shelf   INTEGER NOT NULL          -- of so many receipts: a search looks at each, an insert at the last
 ) STRICT;
-CREATE INDEX buyer_email ON buyer(email48) WHERE email48 IS NOT NULL;
-CREATE INDEX buyer_phone ON buyer(phone48) WHERE phone48 IS NOT NULL;
+CREATE INDEX buyer_email ON buyer(shelf, email48) WHERE email48 IS NOT NULL;
+CREATE INDEX buyer_phone ON buyer(shelf, phone48) WHERE phone48 IS NOT NULL;
 
 -- A person known to the shop, with what they prefer.
 CREATE TABLE contact(
@@ -86,8 +88,7 @@ CREATE TABLE message(
     kind     TEXT NOT NULL,
     audience TEXT NOT NULL,
     slot     TEXT NOT NULL DEFAULT '',
-    intent   BLOB NOT NULL,            -- 16 bytes: a hash of the four columns above
-    intent48 INTEGER NOT NULL,         -- its first 48 bits
+    intent   BLOB NOT NULL,            -- 16 bytes: the receipt's time, and a hash of the four columns above
     made_at  INTEGER NOT NULL,
     sold_at  INTEGER NOT NULL,
     fresh    INTEGER NOT NULL,         -- the customer may still have been in the shop
@@ -98,10 +99,9 @@ CREATE TABLE message(
     why      TEXT NOT NULL DEFAULT '', -- the decision as JSON: [{channel, reason}]
     UNIQUE(receipt, kind, audience, slot)
 ) STRICT;
-CREATE INDEX message_intent ON message(intent48);
 
 CREATE TABLE delivery(
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY,  -- message * 16 + step: one step of a message is there once
     message      INTEGER NOT NULL REFERENCES message(id),
     step         INTEGER NOT NULL,     -- ordinal in the chain, from 1
     channel      TEXT NOT NULL,
@@ -121,14 +121,12 @@ CREATE TABLE delivery(
     began_at     INTEGER,                    -- of the last attempt
     ended_at     INTEGER,                    -- when it reached the state it is in
     content      INTEGER REFERENCES body(id),
-    composed_at  INTEGER,
-    UNIQUE(message, step)
+    composed_at  INTEGER
 ) STRICT;
 CREATE INDEX delivery_due ON delivery(channel, priority, due) WHERE state IN ('ready', 'retry');
 CREATE INDEX delivery_open ON delivery(state, id) WHERE state IN ('sending', 'held', 'uncertain', 'dead');
 
 CREATE TABLE attempt(
-    id          INTEGER PRIMARY KEY,
     delivery    INTEGER NOT NULL REFERENCES delivery(id),
     n           INTEGER NOT NULL,
     provider    TEXT NOT NULL,
@@ -137,9 +135,9 @@ CREATE TABLE attempt(
     class       TEXT NOT NULL,
     scope       TEXT NOT NULL,
     detail      TEXT NOT NULL,
-    provider_id TEXT
-) STRICT;
-CREATE INDEX attempt_delivery ON attempt(delivery);
+    provider_id TEXT,
+    PRIMARY KEY(delivery, n)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE suppression(
     channel TEXT NOT NULL,
