@@ -194,10 +194,7 @@ fn bad_shops(seeds: std::ops::Range<u64>) {
 }
 
 #[test]
-fn the_oracle_sees_what_is_broken() {
-    // One message at a provider that drops no repeats, sent again by hand of the scenario's config: a
-    // provider that claims to drop repeats but whose bytes arrive twice is no customer's matter, so the
-    // oracle must count only what arrives. Here the same intent arrives once for each of two sales.
+fn two_sales_to_one_address_are_two_messages() {
     let report = play(json!([sale(0, "A", "lee@example.org"), sale(1, "B", "lee@example.org")]), json!({}), 600);
     assert_eq!(table(&report, "sends", ["receipt", "outcome"]), [s(["A", "accepted"]), s(["B", "accepted"])]);
     let intents: BTreeSet<_> = table(&report, "sends", ["message_id"]).into_iter().collect();
