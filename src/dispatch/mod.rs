@@ -145,6 +145,12 @@ impl Core {
         tx.doubt_in_flight(now.wall)
     }
 
+    /// The loop broke and begins anew: the outcomes of what it had sent find nobody, so nobody knows them.
+    pub fn begin_anew(&mut self, tx: Tx<'_>, now: Now) -> Result<u32> {
+        self.lanes = self.facts.iter().map(|(name, f)| (name.clone(), Lane::new(f.rate, f.concurrency, now.mono))).collect();
+        tx.doubt_in_flight(now.wall)
+    }
+
     /// The word of each lane's state.
     pub fn lane_words(&self, now: Mono) -> Vec<(String, &'static str)> {
         self.lanes.iter().map(|(name, lane)| (name.clone(), lane.word(now))).collect()
@@ -422,12 +428,17 @@ impl Core {
             return Ok(None);
         }
         let read = tx.read();
-        let receipt = read.receipt_at(d.receipt)?.ok_or_else(|| StoreError::Sql(format!("delivery {} has no receipt", d.id)))?;
-        let document = read.body(receipt.body)?;
-        let content = match d.content {
-            Some(id) => serde_json::from_slice(&read.body(id)?).ok(),
-            None => None,
+        // One that cannot be read must not keep the others from going out.
+        let found = read.receipt_at(d.receipt).and_then(|r| r.map(|r| Ok((read.body(r.body)?, r))).transpose());
+        let (document, receipt) = match found {
+            Ok(Some(found)) => found,
+            Err(error) if error.is_fatal() => return Err(error),
+            Ok(None) | Err(_) => {
+                tx.transition(d.id, d.state, State::Dead, "unreadable", now.wall)?;
+                return Ok(None);
+            }
         };
+        let content = d.content.and_then(|id| read.body(id).ok()).and_then(|json| serde_json::from_slice(&json).ok());
         let composed_at = d.composed_at.unwrap_or(now.wall);
         let mut start =
             Start { delivery: Delivery { ordinal, ..d.clone() }, provider: provider.to_owned(), receipt, document, content, composed_at };

@@ -124,9 +124,17 @@ impl Dispatch {
         let (this, asks) = (Arc::new(self), Arc::new(tokio::sync::Mutex::new(asks)));
         let supervisor = this.supervisor.clone();
         let told = handle.clone();
+        let mut anew = false;
         supervisor.spawn("dispatch", Restart::OnFailure, move |stop| {
             let (this, core, handle, asks) = (this.clone(), core.clone(), told.clone(), asks.clone());
-            async move { Loop { this, core, handle, back: Back::new() }.serve(stop, asks).await }
+            let again = std::mem::replace(&mut anew, true);
+            async move {
+                let the_loop = Loop { this, core, handle, back: Back::new() };
+                if again {
+                    the_loop.begin_anew().await?;
+                }
+                the_loop.serve(stop, asks).await
+            }
         });
         handle
     }
@@ -208,6 +216,14 @@ impl Loop {
 
     fn core(&self) -> std::sync::MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a failure of the loop: what it had in flight is uncertain, and every lane is free.
+    async fn begin_anew(&self) -> Result<(), String> {
+        let (mut copy, now) = (self.core().clone(), self.this.clock.now());
+        let copy = self.this.writer.run(move |tx| copy.begin_anew(tx, now).map(|_| copy)).await.map_err(|e| e.to_string())?;
+        *self.core() = copy;
+        Ok(())
     }
 
     /// One step in a write transaction. Only its commit makes the stepped copy the truth.

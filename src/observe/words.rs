@@ -114,6 +114,10 @@ pub fn reason(word: &str) -> &str {
         "fallback" => "another channel took over",
         "discarded" => "discarded by a person",
         "ttl" => "too late",
+        "unreadable" => "the stored receipt cannot be read",
+        "restored" => "from before the store was damaged",
+        "not_accepted" => "not accepted yet",
+        "dropped" => "nobody can know whether it arrived",
         other => other,
     }
 }

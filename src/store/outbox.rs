@@ -304,7 +304,7 @@ impl Tx<'_> {
     /// At start: nobody knows what became of what was in flight. Each becomes uncertain; gives how many.
     pub fn doubt_in_flight(&self, now: UnixMs) -> Result<u32> {
         let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE state = 'sending'"))?;
-        let in_flight: Vec<Delivery> = select.query_map([], delivery)?.collect::<rusqlite::Result<_>>()?;
+        let in_flight = readable(select.query_map([], delivery)?)?;
         for d in &in_flight {
             let outcome = Outcome::new(
                 crate::domain::outcome::Class::Uncertain,
@@ -395,7 +395,7 @@ impl Snapshot<'_> {
         let sql = format!(
             "SELECT {COLUMNS} {FROM_DELIVERY} WHERE channel = ?1 AND priority = ?2 AND due <= ?3 AND state IN ('ready', 'retry') ORDER BY due {order}, d.id LIMIT ?4"
         );
-        Ok(self.sql(&sql)?.query_map(params![channel.word(), priority, now.0, limit], delivery)?.collect::<rusqlite::Result<_>>()?)
+        readable(self.sql(&sql)?.query_map(params![channel.word(), priority, now.0, limit], delivery)?)
     }
 
     /// When the next delivery of a channel becomes due after `now`; `None` where none does.
@@ -415,13 +415,13 @@ impl Snapshot<'_> {
         let mut select = self.sql(&format!(
             "SELECT {COLUMNS} {FROM_DELIVERY} WHERE state IN ('ready', 'retry') AND online_since <= ?1 AND chain <> '' ORDER BY d.id LIMIT ?2"
         ))?;
-        Ok(select.query_map((online_ms, limit), delivery)?.collect::<rusqlite::Result<_>>()?)
+        readable(select.query_map((online_ms, limit), delivery)?)
     }
 
     /// Deliveries that are uncertain, oldest first.
     pub fn uncertain(&self, limit: u32) -> Result<Vec<Delivery>> {
         let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE state = 'uncertain' ORDER BY d.id LIMIT ?1"))?;
-        Ok(select.query_map([limit], delivery)?.collect::<rusqlite::Result<_>>()?)
+        readable(select.query_map([limit], delivery)?)
     }
 
     /// The delivery by its row.
@@ -436,7 +436,7 @@ impl Snapshot<'_> {
         let mut select = self.sql(&format!(
             "SELECT {COLUMNS} {FROM_MESSAGE} JOIN receipt r ON r.id = m.receipt WHERE r.receipt_id BETWEEN ?1 AND ?2 AND d.step = ?3"
         ))?;
-        let found: Vec<Delivery> = select.query_map((first, last, step), delivery)?.collect::<rusqlite::Result<_>>()?;
+        let found = readable(select.query_map((first, last, step), delivery)?)?;
         Ok(found.into_iter().find(|d| hex(d.intent.bytes()).starts_with(&intent)))
     }
 
@@ -466,13 +466,13 @@ impl Snapshot<'_> {
         values.push(i64::from(filter.limit).into());
         let order = if filter.oldest_first { "ASC" } else { "DESC" };
         let sql = format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE {} ORDER BY d.id {order} LIMIT ?", wheres.join(" AND "));
-        Ok(self.sql(&sql)?.query_map(params_from_iter(values), delivery)?.collect::<rusqlite::Result<_>>()?)
+        readable(self.sql(&sql)?.query_map(params_from_iter(values), delivery)?)
     }
 
     /// All deliveries of a receipt, in the order of messages and steps.
     pub fn deliveries_of(&self, receipt: i64) -> Result<Vec<Delivery>> {
         let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt = ?1 ORDER BY d.id"))?;
-        Ok(select.query_map([receipt], delivery)?.collect::<rusqlite::Result<_>>()?)
+        readable(select.query_map([receipt], delivery)?)
     }
 
     /// The attempts of a delivery that have ended, oldest first.
@@ -542,6 +542,13 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     })
 }
 
+/// The rows that this release can read. One with a word that it does not know is left alone, for the
+/// release that wrote it: it must not keep the others from going out.
+fn readable(rows: impl Iterator<Item = rusqlite::Result<Delivery>>) -> Result<Vec<Delivery>> {
+    let known = |row: &rusqlite::Result<Delivery>| !matches!(row, Err(rusqlite::Error::FromSqlConversionFailure(..)));
+    Ok(rows.filter(known).collect::<rusqlite::Result<_>>()?)
+}
+
 /// Reads a word of a list; one that this release does not know makes the row unreadable, not wrong.
 fn word<T>(row: &Row<'_>, at: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text = row.get_ref(at)?.as_str()?;
@@ -587,4 +594,131 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         chain: row.get(32)?,
         why: row.get(33)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::ReceiptId;
+    use crate::store::Options;
+    use crate::store::inbox::Body;
+    use crate::store::receipts::NewReceipt;
+    use crate::store::writer::WriterCore;
+
+    const NOW: UnixMs = UnixMs(1_790_000_000_000);
+
+    /// A receipt with one delivery that is due; gives the delivery's row.
+    fn put(tx: Tx<'_>, n: u8) -> Result<i64> {
+        let id = ReceiptId::new(NOW.0, [n; 10]);
+        let number = n.to_string();
+        let body = tx.put_body(&Body::pack(b"{}"))?;
+        let receipt = tx.put_receipt(&NewReceipt {
+            receipt_id: id,
+            raw_event: 0,
+            body,
+            content: &[n; 16],
+            taken_at: NOW,
+            sold_at: NOW,
+            source: "front",
+            till: "front",
+            workstation_id: "1",
+            unit_id: "s",
+            transaction_id: &number,
+            transaction_type: "sale",
+            receipt_number: &number,
+            total: 100,
+            currency: "USD",
+            last4: "",
+            no_message: "",
+            name: "",
+            email: "",
+            phone: "",
+        })?;
+        let intent = IntentId::new(Kind::Receipt, &id, 0, "customer", "");
+        let (kind, audience) = (Kind::Receipt, Audience::Customer);
+        let message = NewMessage {
+            receipt,
+            kind,
+            audience,
+            slot: "",
+            intent,
+            made_at: NOW,
+            sold_at: NOW,
+            fresh: true,
+            test: false,
+            language: "",
+            actor: "",
+            chain: "",
+            why: "",
+        };
+        let message = tx.put_message(&message)?.expect("it is new");
+        let (channel, state, expires) = (Channel::Email, State::Ready, UnixMs(NOW.0 + 1000));
+        tx.put_delivery(&NewDelivery {
+            message,
+            step: 1,
+            channel,
+            address: "a@b.example",
+            state,
+            reason: "",
+            priority: 1,
+            due: NOW,
+            expires,
+            online_ms: None,
+        })
+    }
+
+    fn store() -> (tempfile::TempDir, WriterCore) {
+        let folder = tempfile::tempdir().unwrap();
+        let core = WriterCore::open(&Options::new(folder.path().join("t.db"))).unwrap();
+        (folder, core)
+    }
+
+    #[test]
+    fn a_word_of_another_release_is_left_alone_and_the_rest_goes_out() {
+        let (_folder, mut core) = store();
+        let (odd, good) = core.run(|tx| Ok((put(tx, 1)?, put(tx, 2)?))).unwrap();
+        core.run(|tx| Ok(tx.sql("UPDATE message SET kind = 'hologram' WHERE id = ?1")?.execute([odd / STEPS])?)).unwrap();
+        let due = core.read().due(Channel::Email, 1, NOW, false, 10).unwrap();
+        assert_eq!(due.iter().map(|d| d.id).collect::<Vec<_>>(), [good]);
+        core.run(|tx| Ok(tx.sql("UPDATE delivery SET state = 'sending'")?.execute([])?)).unwrap();
+        assert_eq!(core.run(|tx| tx.doubt_in_flight(NOW)).unwrap(), 1, "a start is not stopped by it");
+    }
+
+    #[test]
+    fn an_intent_is_stored_once() {
+        let (_folder, mut core) = store();
+        core.run(|tx| put(tx, 1)).unwrap();
+        let again = core.run(|tx| {
+            let d = tx.read().due(Channel::Email, 1, NOW, false, 1)?.remove(0);
+            let (receipt, kind, audience, intent) = (d.receipt, d.kind, d.audience, d.intent);
+            tx.put_message(&NewMessage {
+                receipt,
+                kind,
+                audience,
+                slot: "",
+                intent,
+                made_at: NOW,
+                sold_at: NOW,
+                fresh: true,
+                test: false,
+                language: "",
+                actor: "",
+                chain: "",
+                why: "",
+            })
+        });
+        assert_eq!(again.unwrap(), None);
+    }
+
+    #[test]
+    fn a_delivery_is_found_by_its_outside_name_and_moves_only_as_it_may() {
+        let (_folder, mut core) = store();
+        let id = core.run(|tx| put(tx, 1)).unwrap();
+        let d = core.read().delivery(id).unwrap().unwrap();
+        assert_eq!(core.read().delivery_by_step(d.step_id().as_str()).unwrap().map(|d| d.id), Some(id));
+        assert!(core.run(|tx| tx.transition(id, State::Ready, State::Accepted, "", NOW)).is_err());
+        assert!(!core.run(|tx| tx.transition(id, State::Held, State::Ready, "", NOW)).unwrap(), "it is not held");
+        assert!(core.run(|tx| tx.transition(id, State::Ready, State::Cancelled, "x", NOW)).unwrap());
+        assert_eq!(core.read().counts(NOW).unwrap()["cancelled"], 1);
+    }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tillpost::domain::channel::Channel;
 use tillpost::domain::content::{Content, Email, Outgoing};
 use tillpost::domain::ids::{IntentId, StepId};
@@ -15,7 +15,6 @@ use tillpost::domain::outcome::{Class, Outcome, Scope};
 use tillpost::domain::time::UnixMs;
 use tillpost::http::Client;
 use tillpost::providers::{Account, find, table};
-use tokio::task::JoinSet;
 
 struct Peer {
     child: Child,
@@ -133,25 +132,4 @@ async fn a_stranger_with_a_certificate_is_not_the_server() {
     let settings = table::read(find("smtp").unwrap(), &text.parse().unwrap()).unwrap();
     let outcome = send(&Account::new("main", &settings).unwrap(), "kim@example.org").await;
     assert_eq!((outcome.class, outcome.detail.as_str()), (Class::Retry, "tls"));
-}
-
-/// Not a test but a figure: `cargo test --test it -- --ignored --nocapture mails_a_second`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-async fn mails_a_second() {
-    let peer = Peer::start(&["--open"]);
-    let account = std::sync::Arc::new(peer.account("tls = \"none\""));
-    let start = Instant::now();
-    let mut lanes = JoinSet::new();
-    for _ in 0..20 {
-        let account = account.clone();
-        lanes.spawn(async move {
-            for _ in 0..100 {
-                assert_eq!(send(&account, "kim@example.org").await.class, Class::Accepted);
-            }
-        });
-    }
-    lanes.join_all().await;
-    println!("{:.0} mails a second over 20 connections", 2_000.0 / start.elapsed().as_secs_f64());
 }

@@ -293,26 +293,22 @@ async fn sink(listener: TcpListener, taken: Arc<AtomicUsize>) {
     }
 }
 
-/// Not a test but a figure: `cargo test --lib mails_a_second -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn mails_a_second() {
+async fn twenty_connections_carry_each_mail_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let smtp = Arc::new(plain(listener.local_addr().unwrap().port()));
     let mut tasks = tokio::task::JoinSet::new();
     let taken = Arc::new(AtomicUsize::new(0));
     tasks.spawn(sink(listener, taken.clone()));
-    let start = Instant::now();
     let mut lanes = tokio::task::JoinSet::new();
     for _ in 0..20 {
         let smtp = smtp.clone();
         lanes.spawn(async move {
-            for _ in 0..500 {
+            for _ in 0..100 {
                 assert_eq!(smtp.send(&email("kim@example.org"), Duration::from_secs(10)).await.class, Class::Accepted);
             }
         });
     }
     lanes.join_all().await;
-    assert_eq!(taken.load(Ordering::Relaxed), 10_000);
-    println!("{:.0} mails a second over 20 connections", 10_000.0 / start.elapsed().as_secs_f64());
+    assert_eq!(taken.load(Ordering::Relaxed), 2_000);
 }
