@@ -18,6 +18,7 @@
 //! It never opens a socket, decides nothing about messages and reads no clock: moments are handed in.
 
 pub mod budget;
+mod deadlines;
 pub mod error;
 pub mod inbox;
 pub mod open;
