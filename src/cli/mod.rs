@@ -42,6 +42,8 @@ pub mod exit {
     pub const UNREACHABLE: u8 = 6;
     /// Partly done.
     pub const PARTLY: u8 = 7;
+    /// Accepted, but not finished in the time that was given.
+    pub const WAITING: u8 = 9;
 }
 
 /// What `tillpost` alone says: at most 25 lines.
@@ -165,6 +167,16 @@ enum ConfigCommand {
 enum EventCommand {
     /// The newest raw events.
     List,
+    /// One, with its bytes as they came.
+    Show {
+        /// Its number.
+        seq: i64,
+    },
+    /// Decide one that could not be decided; for any other, say what would be decided now.
+    Replay {
+        /// Its number.
+        seq: i64,
+    },
 }
 
 #[derive(Subcommand, Debug)]
@@ -260,6 +272,8 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Outbox(command) => say(&global, outbox::outbox(&command, &global), out, err),
         Command::Explain { id } => say(&global, receipt::explain(&id, &global.folder()), out, err),
         Command::Event(EventCommand::List) => say(&global, status::events(&global.folder()), out, err),
+        Command::Event(EventCommand::Show { seq }) => say(&global, status::event(&global.folder(), seq), out, err),
+        Command::Event(EventCommand::Replay { seq }) => say(&global, status::replay(&global.folder(), seq), out, err),
         Command::Suppress(SuppressCommand::List) => say(&global, status::suppressions(&global.folder()), out, err),
         Command::Provider(ProviderCommand::List) => say(&global, status::providers(&global.folder()), out, err),
         Command::Provider(ProviderCommand::Resume { name }) => say(&global, status::resume(&global.folder(), &name), out, err),

@@ -29,6 +29,12 @@ pub enum OutboxCommand {
     Release(Target),
     /// Give up.
     Discard(Target),
+    /// Wait until nothing waits to go out.
+    Drain {
+        /// How long at most, in seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        wait: u64,
+    },
 }
 
 /// Which deliveries.
@@ -65,6 +71,7 @@ pub fn outbox(command: &OutboxCommand, global: &Global) -> Outcome {
         OutboxCommand::Hold(target) => act(&folder, global, target, "hold"),
         OutboxCommand::Release(target) => act(&folder, global, target, "release"),
         OutboxCommand::Discard(target) => act(&folder, global, target, "discard"),
+        OutboxCommand::Drain { wait } => drain(&folder, *wait),
     }
 }
 
@@ -127,6 +134,26 @@ fn show(folder: &Path, id: &str) -> Outcome {
         );
     }
     Ok(Said::new(json, said))
+}
+
+/// Looks once a second; says every ten how many are left.
+fn drain(folder: &Path, wait: u64) -> Outcome {
+    for second in 0..=wait {
+        let status = order(folder, "GET", "/v1/status", None)?;
+        let count = |state: &str| status.pointer(&format!("/outbox/{state}")).and_then(Value::as_i64).unwrap_or(0);
+        let left = count("ready") + count("sending") + count("retry");
+        if left == 0 {
+            return Ok(Said::new(json!({"left": 0}), "nothing waits to go out\n"));
+        }
+        if second == wait {
+            return Ok(Said { code: exit::WAITING, ..Said::new(json!({"left": left}), format!("{left} still wait to go out\n")) });
+        }
+        if second % 10 == 0 {
+            eprintln!("{left} left");
+        }
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    Ok(Said::default())
 }
 
 fn act(folder: &Path, global: &Global, target: &Target, action: &str) -> Outcome {

@@ -1,7 +1,7 @@
 //! `status`, `provider list|resume`, `event list`, `suppress list`.
 
 use super::socket::{encode, look, order, rows, text};
-use super::{Outcome, Said};
+use super::{Failure, Outcome, Said, exit};
 use crate::domain::time::{UnixMs, for_people};
 use crate::observe::shown;
 use serde_json::Value;
@@ -70,6 +70,38 @@ pub fn events(folder: &Path) -> Outcome {
             text(e, "state"),
             text(e, "reason")
         );
+    }
+    Ok(Said::new(json, said))
+}
+
+/// `event show SEQ`
+pub fn event(folder: &Path, seq: i64) -> Outcome {
+    let json = look(folder, &format!("/v1/events/log/{seq}"), move |read| Ok(shown::event(read, seq)?.unwrap_or(Value::Null)))?;
+    if json.is_null() {
+        return Err(Failure::new(exit::NOT_FOUND, format!("there is no event {seq}")));
+    }
+    let said = format!(
+        "{}  {}  {}  {} {}\n{}\n",
+        text(&json, "at"),
+        text(&json, "source"),
+        text(&json, "type"),
+        text(&json, "state"),
+        text(&json, "reason"),
+        text(&json, "raw")
+    );
+    Ok(Said::new(json, said))
+}
+
+/// `event replay SEQ`
+pub fn replay(folder: &Path, seq: i64) -> Outcome {
+    let json = order(folder, "POST", &format!("/v1/events/log/{seq}/replay"), None)?;
+    let dry = json.get("dry").and_then(Value::as_bool) == Some(true);
+    let mut said = format!("event {seq} is {}\n", text(&json, "state"));
+    if dry {
+        let _ = writeln!(said, "it was decided before; nothing was done. If it came now:");
+        for c in rows(&json, "channels") {
+            let _ = writeln!(said, "  {:<9} {}", text(c, "channel"), text(c, "result"));
+        }
     }
     Ok(Said::new(json, said))
 }

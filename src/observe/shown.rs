@@ -139,6 +139,14 @@ pub fn events(read: Snapshot<'_>, limit: u32) -> Result<Value> {
     Ok(json!({"schema": "tillpost.events/1", "events": events}))
 }
 
+/// One raw event with its bytes as text; `None` where there is none.
+pub fn event(read: Snapshot<'_>, seq: i64) -> Result<Option<Value>> {
+    let Some(e) = read.raw_event(seq)? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&read.body(e.body)?).into_owned();
+    Ok(Some(json!({"schema": "tillpost.event/1", "seq": e.seq, "at": e.at.rfc3339(), "source": e.source, "type": e.kind, "state": e.state,
+        "reason": e.reason, "raw": text})))
+}
+
 /// Addresses that must not be written to.
 pub fn suppressions(read: Snapshot<'_>, limit: u32) -> Result<Value> {
     let rows = read.suppressions(limit)?;

@@ -135,6 +135,12 @@ impl Snapshot<'_> {
         Body::unpack(coding, data).ok_or_else(|| StoreError::Sql(format!("body {id} cannot be read")))
     }
 
+    /// One raw event.
+    pub fn raw_event(&self, seq: i64) -> Result<Option<RawEvent>> {
+        let mut select = self.sql("SELECT seq, at, source, kind, subject, body, state, reason FROM raw_event WHERE seq = ?1")?;
+        Ok(select.query_row([seq], raw_event).optional()?)
+    }
+
     /// The body of a raw event.
     pub fn raw_event_body(&self, seq: i64) -> Result<i64> {
         Ok(self.sql("SELECT body FROM raw_event WHERE seq = ?1")?.query_row([seq], |row| row.get(0))?)

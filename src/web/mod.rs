@@ -84,6 +84,8 @@ impl Web {
             .route("/v1/outbox/{id}/{action}", post(outbox::act))
             .route("/v1/suppressions", get(outbox::suppressions))
             .route("/v1/events/log", get(sales::events))
+            .route("/v1/events/log/{seq}", get(sales::raw_event))
+            .route("/v1/events/log/{seq}/replay", post(sales::replay))
             .route("/v1/providers/{name}/resume", post(health::resume))
             .route("/v1/status", get(health::status))
             .route("/healthz", get(health::healthz))

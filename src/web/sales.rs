@@ -14,7 +14,7 @@ use crate::store::inbox::Body as Packed;
 use crate::sys::random;
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -154,6 +154,36 @@ pub async fn post_event(State(web): State<Shared>, who: Answer<Who>, headers: He
 pub async fn events(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<Value>> {
     who?.manages()?;
     Ok(Json(web.readers.read(|read| shown::events(read, 100)).await?))
+}
+
+/// `GET /v1/events/log/{seq}`: one raw event with its bytes as text, for the owner.
+pub async fn raw_event(State(web): State<Shared>, who: Answer<Who>, Path(seq): Path<i64>) -> Answer<Json<Value>> {
+    who?.manages()?;
+    let found = web.readers.read(move |read| shown::event(read, seq)).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("event"))
+}
+
+/// `POST /v1/events/log/{seq}/replay`: an event that is not decided yet, or could not be, is decided now. For
+/// any other it is said what would be decided now; nothing happens twice.
+pub async fn replay(State(web): State<Shared>, who: Answer<Who>, Path(seq): Path<i64>) -> Answer<Json<Value>> {
+    who?.manages()?;
+    let (config, now) = (web.config.clone(), web.clock.now());
+    let said = web
+        .writer
+        .run(move |tx| {
+            let Some(event) = tx.read().raw_event(seq)? else { return Ok(None) };
+            if matches!(event.state.as_str(), "new" | "quarantined") {
+                intake::decide_kept(tx, &config, &event, now)?;
+                let after = tx.read().raw_event(seq)?.map(|e| e.state).unwrap_or_default();
+                return Ok(Some(json!({"seq": seq, "dry": false, "state": after})));
+            }
+            let Ok(read) = lan::sale(&tx.read().body(event.body)?) else { return Ok(Some(json!({"seq": seq, "dry": true, "state": event.state}))) };
+            let decision = intake::preview(tx.read(), &config, &intake::origin_of(&config, &event.source), &read.value, now)?;
+            Ok(Some(json!({"seq": seq, "dry": true, "state": event.state, "kind": decision.kind.word(), "no_message": decision.no_message, "channels": decision.considered})))
+        })
+        .await?;
+    web.dispatch.wake();
+    said.map(Json).ok_or_else(|| Problem::not_found("event"))
 }
 
 /// `GET /schema/sale.json`

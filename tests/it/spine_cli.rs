@@ -117,3 +117,25 @@ fn a_second_agent_is_refused() {
     assert_eq!(agent.sell(&sale("R-1", "")).status, 200, "the first one goes on");
     assert_eq!(agent.json(&["status"])["outbox"]["dead"], 0, "its socket is still its own");
 }
+
+#[test]
+fn what_came_in_is_shown_and_never_decided_twice() {
+    let sink = Sink::start();
+    let agent = Setup::mailing(&sink).start();
+    agent.sold(&sale("R-9", "kim@example.org"));
+    let (code, out, err) = agent.cli(&["outbox", "drain", "--wait", "20"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, _) = agent.cli(&["event", "show", "1"]);
+    assert!(code == 0 && out.contains("\"R-9\""), "the bytes as they came: {out}");
+    let replayed = agent.json(&["event", "replay", "1"]);
+    assert_eq!((&replayed["dry"], &replayed["state"]), (&json!(true), &json!("done")));
+    assert_eq!(replayed["channels"][0]["result"], "chosen");
+    assert_eq!(agent.receipts("R-9").len(), 1);
+    assert_eq!(agent.cli(&["event", "show", "99"]).0, 5);
+    assert_eq!(agent.cli(&["event", "replay", "99"]).0, 5);
+    // Nobody listens: what waits goes on waiting, and the exit code says so.
+    sink.script("rcpt", &[Some("451 4.2.1 busy")]);
+    agent.sold(&sale("R-10", "bo@example.org"));
+    until("it waits", || (agent.state("R-10") == "retry").then_some(()));
+    assert_eq!(agent.cli(&["outbox", "drain", "--wait", "0"]).0, 9);
+}
