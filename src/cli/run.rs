@@ -49,7 +49,7 @@ fn settings(global: &Global) -> Option<(Config, Vec<PathBuf>)> {
     if let Some(config) = loaded.config {
         return Some((config, loaded.files));
     }
-    let kept = last_good::recall(&last_good::data_dir(&loaded, &sources.data_dir()));
+    let kept = last_good::recall(&last_good::data_dir(&loaded.tree, &sources.data_dir()));
     if kept.is_empty() {
         return None;
     }

@@ -1,8 +1,7 @@
 //! The last good configuration: the files as they were when the agent last started on them, kept in the
 //! data directory, so that a mistake in a file never stops a box that had a good one.
 
-use crate::config::load::Loaded;
-use crate::config::tree::{Node, Value};
+use crate::config::tree::{Node, Table, Value};
 use crate::sys::durable;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -38,8 +37,8 @@ pub fn recall(data_dir: &Path) -> Vec<Kept> {
 }
 
 /// The data directory that a configuration means, even one that cannot be used.
-pub fn data_dir(loaded: &Loaded, otherwise: &Path) -> PathBuf {
-    let agent = loaded.tree.get("agent").map(|node| &node.value);
+pub fn data_dir(tree: &Table, otherwise: &Path) -> PathBuf {
+    let agent = tree.get("agent").map(|node| &node.value);
     match agent {
         Some(Value::Table(table)) => match table.get("data_dir") {
             Some(Node { value: Value::Text(text), .. }) => PathBuf::from(text),
@@ -71,7 +70,7 @@ mod tests {
         fs::write(&file, broken).unwrap();
         let loaded = load(&sources, &fakes::kinds());
         assert!(loaded.config.is_none());
-        let kept = recall(&data_dir(&loaded, Path::new("/nowhere")));
+        let kept = recall(&data_dir(&loaded.tree, Path::new("/nowhere")));
         let again = load(&Sources { last_good: kept, ..sources }, &fakes::kinds()).config.unwrap();
         assert_eq!((again.shop.name.as_str(), again.shop.timezone.as_str(), again.last_good), ("Good", "UTC", true));
     }
