@@ -411,6 +411,16 @@ fn a_clock_that_runs_three_years_ahead_expires_nothing() {
 }
 
 #[test]
+fn a_deadline_counts_from_the_first_clock_that_can_be_believed() {
+    let timeline = json!([step(0, TO_1970), {"at": at(0), "event": "restart"}, {"at": at(1), "event": "line_down"}, sale(10, "A", "lee@example.org"),
+        step(DAY, FROM_1970), sale(2 * DAY, "B", "bo@example.org"), {"at": at(8 * DAY + 3600), "event": "line_up"}]);
+    let report = play(timeline, json!({}), 8 * DAY + 7200);
+    let mut ends = table(&report, "deliveries", ["receipt", "state", "reason"]);
+    ends.sort();
+    assert_eq!(ends, [s(["A", "dead", "ttl"]), s(["B", "accepted", ""])]);
+}
+
+#[test]
 fn a_fallback_after_the_clock_was_set_is_not_too_late() {
     let buy = json!({"at": at(10), "event": "sale", "receipt": "A", "till": "3", "number": "A", "total": "18.20", "source": "front", "contact": "c1"});
     let timeline = [
