@@ -219,7 +219,7 @@ impl Core {
             tx.suppress(d.channel, &d.address, why, now.wall, &f.start.provider)?;
             report.notes.push(Note::Suppressed(d.channel, d.address.clone(), why));
         }
-        if recorded && next.state == State::Bounced {
+        if recorded && next.state == State::Bounced && !outcome.suppress.is_some_and(|why| unwanted(why.word())) {
             self.fall_back(tx, d, now)?;
         }
         if recorded && next.state == State::Uncertain {
@@ -426,7 +426,7 @@ impl Core {
             // What may have arrived before the address was blocked goes by no other way: a person decides.
             let doubtful = self.bound_to(tx, &d)?.is_some();
             let to = if doubtful { State::Held } else { State::Cancelled };
-            if tx.transition(d.id, d.state, to, &format!("suppressed:{why}"), now.wall)? && !doubtful {
+            if tx.transition(d.id, d.state, to, &format!("suppressed:{why}"), now.wall)? && !doubtful && !unwanted(&why) {
                 self.fall_back(tx, &d, now)?;
             }
             return Ok(None);
@@ -477,6 +477,11 @@ fn blocks(kind: Kind, why: &str) -> bool {
         Kind::Campaign | Kind::ReviewRequest => true,
         _ => why != "unsubscribe",
     }
+}
+
+/// Whether the recipient said that nothing is wanted: then no other channel is tried either.
+fn unwanted(why: &str) -> bool {
+    matches!(why, "complaint" | "sms_stop" | "unsubscribe" | "erased")
 }
 
 fn pack(content: &Content) -> Result<Body> {

@@ -299,3 +299,19 @@ fn test_keys_reach_the_test_inbox_only() {
     assert!(sink.about("R-T").is_empty());
     assert_eq!(sink.seen("rcpt"), 1);
 }
+
+/// Whoever answered STOP is not written to another way; whose number is wrong is.
+#[test]
+fn a_stop_ends_the_chain_and_a_wrong_number_does_not() {
+    let sink = Sink::start();
+    let agent = Setup::mailing(&sink).start();
+    for (number, phone) in [("R-S", "+16075550114"), ("R-W", "+16075550111")] {
+        let mut sale = sale(number, "lee@example.org");
+        sale["customer"] = json!({"email": "lee@example.org", "phone": phone, "preferred_channel": "sms"});
+        assert_eq!(agent.line.sell(&sale, TEST_KEY).unwrap().status, 200);
+    }
+    until("the wrong number gave way to mail", || (agent.state("R-W") == "accepted").then_some(()));
+    until("the STOP was heard", || (agent.state("R-S") == "bounced").then_some(()));
+    let list = agent.json(&["outbox", "list"]);
+    assert_eq!(list["deliveries"].as_array().unwrap().len(), 3, "{list:#}");
+}
