@@ -24,6 +24,7 @@ use crate::web::{self, Web};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -186,7 +187,8 @@ impl Agent {
 fn take_folder(folder: &Path) -> Result<File, StartError> {
     let name = || folder.display().to_string();
     durable::private_folder(folder).map_err(|e| StartError::Folder(name(), e))?;
-    let lock = File::create(folder.join("lock")).map_err(|e| StartError::Folder(name(), e))?;
+    let lock = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join("lock"));
+    let lock = lock.map_err(|e| StartError::Folder(name(), e))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(fs::TryLockError::WouldBlock) => Err(StartError::Locked(name())),

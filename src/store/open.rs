@@ -3,6 +3,9 @@
 use super::{Result, StoreError};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use std::fs::OpenOptions as OpenFile;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Each migration once, in order; none is ever edited after it has shipped.
@@ -43,6 +46,11 @@ impl Options {
 /// Opens the file for the one writer; makes it where there is none, and brings its schema up to date.
 pub fn for_writing(options: &Options) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if options.vfs.is_none() {
+        // For its owner alone; what SQLite makes beside it takes over the mode.
+        let made = OpenFile::new().write(true).create(true).truncate(false).mode(0o600).open(&options.path);
+        made.map_err(|e| if e.kind() == ErrorKind::StorageFull { StoreError::DiskFull } else { StoreError::Disk(e.to_string()) })?;
+    }
     let conn = connect(&options.path, options.vfs.as_deref(), flags)?;
     // Takes effect only before the first table is made.
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -134,6 +142,18 @@ mod tests {
         let number = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!((number("synchronous"), number("secure_delete"), number("auto_vacuum"), number("wal_autocheckpoint")), (2, 1, 2, 0));
         assert!(rusqlite::version_number() >= 3_051_003, "earlier ones can lose committed WAL writes");
+    }
+
+    #[test]
+    fn the_files_are_their_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, options) = in_folder();
+        let conn = for_writing(&options).unwrap();
+        conn.execute_batch("CREATE TABLE x(y)").unwrap();
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.file_name());
+        }
     }
 
     #[test]
