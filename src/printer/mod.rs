@@ -1,0 +1,29 @@
+//! Printer languages become pages, and pages become text, pictures and fields.
+//!
+//! ```text
+//!  bytes ─► lex ─► act ─► press ─► job ─► page ─► text, PNG, HTML
+//!        (escpos, star)                      └──► kind, profile, fields ─► sale
+//! ```
+//!
+//! [`Decoder`] takes the copy of a stream as it comes and gives [`Job`]s. Everything here is a pure function
+//! of bytes and times: no clock, no disk, no network, and nothing from outside can make it fail, wait or
+//! grow without bound. It never answers a till and never speaks to a printer.
+
+mod act_escpos;
+mod act_star;
+mod charset;
+mod escpos;
+mod job;
+pub mod kind;
+mod lex;
+pub mod page;
+mod press;
+mod star;
+pub mod symbol;
+#[cfg(test)]
+mod tests;
+
+pub use charset::{Multibyte, Table};
+pub use job::{Boundary, Decoder, Job, Rule, Settings, decode};
+pub use lex::{Command, Dialect, Lexer, Sink, Token};
+pub use press::Notes;
