@@ -13,6 +13,7 @@ pub mod simulate;
 pub mod sms;
 pub mod socket;
 pub mod status;
+pub mod tap;
 
 use crate::app;
 use crate::config::load::{self, Sources};
@@ -144,6 +145,9 @@ enum Command {
     /// Text messages.
     #[command(subcommand)]
     Sms(sms::SmsCommand),
+    /// Receipts off a till's printer stream.
+    #[command(subcommand)]
+    Tap(tap::TapCommand),
     /// Run a shop from a file, in virtual time.
     Simulate(simulate::SimulateArgs),
     /// A topic, or what a code means.
@@ -280,6 +284,7 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Provider(ProviderCommand::Request(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Provider(ProviderCommand::Classify(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Sms(command) => say(&global, sms::sms(&command), out, err),
+        Command::Tap(command) => say(&global, tap::tap(&command), out, err),
         Command::Simulate(args) => simulate::simulate(&args, global.json, out, err),
     }
 }

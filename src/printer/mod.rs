@@ -13,15 +13,27 @@ mod act_escpos;
 mod act_star;
 mod charset;
 mod escpos;
+pub mod fields;
+pub mod html;
 mod job;
 pub mod kind;
 mod lex;
 pub mod page;
+pub mod paint;
+mod png;
 mod press;
+pub mod profile;
+pub mod report;
+pub mod sale;
 mod star;
 pub mod symbol;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_fields;
+#[cfg(test)]
+mod tests_jobs;
+pub mod values;
 
 pub use charset::{Multibyte, Table};
 pub use job::{Boundary, Decoder, Job, Rule, Settings, decode};

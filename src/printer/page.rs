@@ -218,29 +218,36 @@ impl Bitmap {
 }
 
 impl Line {
-    /// What it says, columns apart by at least one blank, without blanks at its end. Placed columns stand
-    /// about where they stand on the paper.
+    /// Blanks before each span, so that columns stand apart by at least one, and about where they stand on
+    /// the paper.
+    pub fn pads(&self) -> Vec<usize> {
+        let (mut cells, mut blank) = (0usize, true);
+        let mut pads = Vec::with_capacity(self.spans.len());
+        for span in &self.spans {
+            let pad = match span.at {
+                Some(at) if cells > 0 => {
+                    let column = usize::from(at) / if span.style.font == 0 { 12 } else { 9 };
+                    column.min(80).saturating_sub(cells).max(usize::from(!blank))
+                }
+                _ => 0,
+            };
+            pads.push(pad);
+            cells += pad + span.text.chars().map(|c| cells_of(c) as usize).sum::<usize>();
+            blank = span.text.chars().next_back().map_or(blank, |c| c == ' ');
+        }
+        pads
+    }
+
+    /// What it says, without blanks at its end.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let mut cells = 0usize;
-        for span in &self.spans {
-            if let Some(at) = span.at
-                && !out.is_empty()
-            {
-                let column = usize::from(at) / if span.style.font == 0 { 12 } else { 9 };
-                let least = usize::from(!out.ends_with(' '));
-                let pad = column.min(80).saturating_sub(cells).max(least);
-                out.extend(std::iter::repeat_n(' ', pad));
-                cells += pad;
-            }
-            for c in span.text.chars() {
-                out.push(match c {
-                    '\u{ad}' => '-',
-                    '\u{a0}' => ' ',
-                    c => c,
-                });
-                cells += cells_of(c) as usize;
-            }
+        for (span, pad) in self.spans.iter().zip(self.pads()) {
+            out.extend(std::iter::repeat_n(' ', pad));
+            out.extend(span.text.chars().map(|c| match c {
+                '\u{ad}' => '-',
+                '\u{a0}' => ' ',
+                c => c,
+            }));
         }
         out.truncate(out.trim_end().len());
         out

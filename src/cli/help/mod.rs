@@ -9,6 +9,7 @@ const TOPICS: &[(&str, &str)] = &[
     ("sales", include_str!("sales.md")),
     ("states", include_str!("states.md")),
     ("providers", include_str!("providers.md")),
+    ("tap", include_str!("tap.md")),
     ("exit-codes", include_str!("exit-codes.md")),
     ("add-a-provider", include_str!("add-a-provider.md")),
 ];
