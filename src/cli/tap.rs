@@ -82,16 +82,14 @@ impl DecodeArgs {
         for job in self.jobs()? {
             let reading = fields::read(&job, &own, &built_in, &Shop::default());
             let mut value = report::json(&job, &reading);
-            jobs.push(Value::Null);
-            if let Some(out) = &self.png {
-                let path = numbered(out, jobs.len());
+            let n = jobs.len() + 1;
+            if let (Some(out), Value::Object(value)) = (&self.png, &mut value) {
+                let path = numbered(out, n);
                 fs::write(&path, paint::png(&job.page, paint::WIDE)).map_err(|e| failed(&path, &e))?;
-                value["png"] = path.display().to_string().into();
+                value.insert("png".into(), path.display().to_string().into());
             }
-            say(&mut text, jobs.len(), &job, &reading);
-            if let Some(last) = jobs.last_mut() {
-                *last = value;
-            }
+            say(&mut text, n, &job, &reading);
+            jobs.push(value);
         }
         if jobs.is_empty() {
             text.push_str("nothing was printed\n");
@@ -189,11 +187,12 @@ fn expect(path: &Path, json: Value, text: String) -> Outcome {
     }
     for (n, (wanted, found)) in wanted.iter().zip(&found).enumerate() {
         if wanted.get("kind").is_some_and(|kind| Some(kind) != found.get("kind")) {
-            wrong.push(format!("print {}: kind {} instead of {}", n + 1, found["kind"], wanted["kind"]));
+            let kind = |value: &Value| value.get("kind").cloned().unwrap_or_default();
+            wrong.push(format!("print {}: kind {} instead of {}", n + 1, kind(found), kind(wanted)));
         }
         for (name, value) in wanted.get("fields").and_then(Value::as_object).into_iter().flatten() {
-            if found["fields"].get(name) != Some(value) {
-                let has = found["fields"].get(name).unwrap_or(&Value::Null);
+            let has = found.get("fields").and_then(|fields| fields.get(name)).unwrap_or(&Value::Null);
+            if has != value {
                 wrong.push(format!("print {}: {name} is {has} instead of {value}", n + 1));
             }
         }

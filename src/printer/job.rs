@@ -151,13 +151,7 @@ pub struct Decoder {
 impl Decoder {
     /// At the start of a stream.
     pub fn new(settings: Settings) -> Decoder {
-        Decoder {
-            lexer: settings.language.map(Lexer::new),
-            held: Vec::new(),
-            scanned: 0,
-            lead: 0,
-            splitter: Splitter::new(settings),
-        }
+        Decoder { lexer: settings.language.map(Lexer::new), held: Vec::new(), scanned: 0, lead: 0, splitter: Splitter::new(settings) }
     }
 
     /// Takes the next bytes, which came at `at`, and appends the jobs that they end.
@@ -202,11 +196,7 @@ impl Decoder {
 
     /// When the clock must be looked at next, if no byte comes.
     pub fn deadline(&self) -> Option<Duration> {
-        let wait = if self.held.is_empty() {
-            self.splitter.wait(self.lexer.as_ref().is_some_and(Lexer::inside))?
-        } else {
-            SETTLE
-        };
+        let wait = if self.held.is_empty() { self.splitter.wait(self.lexer.as_ref().is_some_and(Lexer::inside))? } else { SETTLE };
         Some(self.splitter.last + wait)
     }
 
@@ -371,8 +361,7 @@ impl Splitter {
         // What is still to come of the same chunk begins the next one.
         let started = self.started.replace(self.last).unwrap_or(self.last);
         let lost_bytes = std::mem::take(&mut self.lost);
-        let mut job =
-            Job { range, page, notes, dialect: self.dialect, boundary, truncated, lost_bytes, started, ended: self.last };
+        let mut job = Job { range, page, notes, dialect: self.dialect, boundary, truncated, lost_bytes, started, ended: self.last };
         if let Some(head) = self.carried.take() {
             let fits = head.page.items.len() + job.page.items.len() <= ITEMS_MAX;
             if fits && job.started.saturating_sub(head.ended) <= CARRY {

@@ -34,22 +34,54 @@ words! {
 const WORDS: &[(Kind, &[&str])] = &[
     (
         Kind::MerchantCopy,
-        &["merchant copy", "händlerbeleg", "haendlerbeleg", "copia comercio", "copia para el comercio", "ticket commerçant", "exemplaire commerçant"],
+        &[
+            "merchant copy",
+            "händlerbeleg",
+            "haendlerbeleg",
+            "copia comercio",
+            "copia para el comercio",
+            "ticket commerçant",
+            "exemplaire commerçant",
+        ],
     ),
     (
         Kind::ZReport,
-        &["z report", "z-report", "z-bon", "z bon", "tagesabschluss", "tagesabschluß", "cierre z", "informe z", "ticket z", "rapport z", "end of day report"],
+        &[
+            "z report",
+            "z-report",
+            "z-bon",
+            "z bon",
+            "tagesabschluss",
+            "tagesabschluß",
+            "cierre z",
+            "informe z",
+            "ticket z",
+            "rapport z",
+            "end of day report",
+        ],
     ),
     (Kind::XReport, &["x report", "x-report", "x-bon", "x bon", "informe x", "rapport x", "ticket x", "zwischenbericht"]),
     (Kind::Copy, &["duplicate", "reprint", "copy", "kopie", "duplicata", "duplicado", "copia", "belegkopie", "nachdruck", "zweitschrift"]),
     (
         Kind::Refund,
-        &["refund", "storno", "gutschrift", "retoure", "devolución", "devolucion", "reembolso", "remboursement", "credit note", "return receipt"],
+        &[
+            "refund",
+            "storno",
+            "gutschrift",
+            "retoure",
+            "devolución",
+            "devolucion",
+            "reembolso",
+            "remboursement",
+            "credit note",
+            "return receipt",
+        ],
     ),
 ];
 
 /// What the customer keeps is no copy, whatever its line says.
-const FOR_CUSTOMER: &[&str] = &["customer copy", "kundenbeleg", "copia cliente", "copia para el cliente", "ticket client", "exemplaire client"];
+const FOR_CUSTOMER: &[&str] =
+    &["customer copy", "kundenbeleg", "copia cliente", "copia para el cliente", "ticket client", "exemplaire client"];
 
 /// The kind by what is printed alone; `None` where it may be a receipt or anything.
 pub fn by_look(job: &Job) -> Option<Kind> {
@@ -87,7 +119,8 @@ fn stands(line: &str, word: &str) -> bool {
 
 /// No amount anywhere, a table or a ticket number, and large type.
 fn looks_like_kitchen(job: &Job, lines: &[String]) -> bool {
-    const SIGNS: &[&str] = &["table", "tisch", "mesa", "ticket", "bon", "order", "comanda", "commande", "bestellung", "küche", "kitchen", "cocina", "cuisine"];
+    const SIGNS: &[&str] =
+        &["table", "tisch", "mesa", "ticket", "bon", "order", "comanda", "commande", "bestellung", "küche", "kitchen", "cocina", "cuisine"];
     let large = job.page.items.iter().any(|item| match item {
         Item::Line(line) => line.spans.iter().any(|span| span.style.height >= 2 && !span.text.trim().is_empty()),
         _ => false,

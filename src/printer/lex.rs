@@ -423,4 +423,3 @@ impl Lexer {
 fn take(left: u64, bytes: &[u8]) -> usize {
     usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()))
 }
-

@@ -158,7 +158,7 @@ impl Bitmap {
     /// From rows as printers send them; short data gives fewer rows, longer data is left out.
     pub fn from_rows(width: u32, height: u32, rows: &[u8]) -> Bitmap {
         let stride = width.div_ceil(8) as usize;
-        let height = if stride == 0 { 0 } else { (height as usize).min(rows.len() / stride) };
+        let height = (height as usize).min(rows.len().checked_div(stride).unwrap_or(0));
         let kept = rows.get(..stride * height).unwrap_or_default();
         Bitmap { width, height: height as u32, rows: kept.to_vec(), wide: 1, high: 1, ..Bitmap::default() }
     }

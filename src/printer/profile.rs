@@ -307,7 +307,7 @@ fn fold(pattern: &str) -> String {
         let (mut low, mut up) = (c.to_lowercase(), c.to_uppercase());
         match (low.next(), up.next()) {
             (Some(a), Some(b)) if !c.is_ascii() && a != b && low.next().is_none() && up.next().is_none() => {
-                out.extend(if class { format!("{a}{b}") } else { format!("[{a}{b}]") }.chars());
+                out.push_str(&if class { format!("{a}{b}") } else { format!("[{a}{b}]") });
             }
             _ => out.push(c),
         }

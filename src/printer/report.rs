@@ -8,10 +8,15 @@ use serde_json::{Map, Value, json};
 
 /// Everything about a print, in the names of the contract. Times are the caller's to add.
 pub fn json(job: &Job, reading: &Reading) -> Value {
-    let logos: Vec<&String> = job.page.items.iter().filter_map(|item| match item {
-        Item::Logo(key) => Some(key),
-        _ => None,
-    }).collect();
+    let logos: Vec<&String> = job
+        .page
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Logo(key) => Some(key),
+            _ => None,
+        })
+        .collect();
     let symbols: Vec<Value> = job.page.symbols().map(|s| json!({"type": s.kind.word(), "data": s.data})).collect();
     let sources: Map<String, Value> = reading
         .origins

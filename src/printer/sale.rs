@@ -127,7 +127,9 @@ impl Writer<'_> {
         put("taxes", self.taxes());
         put("tenders", self.tenders(total.saturating_abs()));
         put("totals", self.totals(total.saturating_abs(), net));
-        for (name, value) in [("customer", self.customer()), ("loyalty", self.loyalty()), ("fiscal", self.fiscal()), ("related", self.related())] {
+        for (name, value) in
+            [("customer", self.customer()), ("loyalty", self.loyalty()), ("fiscal", self.fiscal()), ("related", self.related())]
+        {
             if let Some(value) = value {
                 put(name, value);
             }
@@ -285,8 +287,14 @@ impl Writer<'_> {
     /// Codes are evidence, and carried word for word.
     fn fiscal(&self) -> Option<Value> {
         let qr = self.job.page.symbols().find(|s| s.kind.word() == "qr").map(|s| s.data.clone());
-        let codes: Map<String, Value> =
-            self.job.page.symbols().filter(|s| s.kind.word() != "qr").take(20).map(|s| (s.kind.word().to_owned(), s.data.clone().into())).collect();
+        let codes: Map<String, Value> = self
+            .job
+            .page
+            .symbols()
+            .filter(|s| s.kind.word() != "qr")
+            .take(20)
+            .map(|s| (s.kind.word().to_owned(), s.data.clone().into()))
+            .collect();
         if qr.is_none() && codes.is_empty() {
             return None;
         }

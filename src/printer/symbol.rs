@@ -296,8 +296,7 @@ fn upc_e(data: &[u8]) -> Option<Vec<u8>> {
     };
     let full: Vec<u8> = full.iter().map(|d| b'0' + *d as u8).collect();
     // Which digits are even is the check digit; system 1 turns it over.
-    const EVEN: [u8; 10] =
-        [0b111000, 0b110100, 0b110010, 0b110001, 0b101100, 0b100110, 0b100011, 0b101010, 0b101001, 0b100101];
+    const EVEN: [u8; 10] = [0b111000, 0b110100, 0b110010, 0b110001, 0b101100, 0b100110, 0b100011, 0b101010, 0b101001, 0b100101];
     let even = EVEN.get(usize::from(check_digit(&full)))? ^ if system == 1 { 0b111111 } else { 0 };
     let mut out = vec![1, 1, 1];
     for (i, d) in body.iter().enumerate() {

@@ -49,8 +49,7 @@ fn samples_have_their_styles_symbols_and_requests() {
         let receipts = wanted["receipts"].as_array().unwrap();
         assert_eq!(jobs.len(), receipts.len(), "{name}");
         for (job, receipt) in jobs.iter().zip(receipts) {
-            let symbols: Vec<Value> =
-                job.page.symbols().map(|s| serde_json::json!({"type": s.kind.word(), "data": s.data})).collect();
+            let symbols: Vec<Value> = job.page.symbols().map(|s| serde_json::json!({"type": s.kind.word(), "data": s.data})).collect();
             assert_eq!(Value::from(symbols), receipt["symbols"], "{name}");
             assert_eq!(job.page.drawer.len() as u64, receipt["drawer_pulses"].as_u64().unwrap(), "{name}");
             assert_eq!(job.boundary.word(), receipt["boundary"], "{name}");

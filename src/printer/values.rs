@@ -67,7 +67,9 @@ impl Locale {
     /// Forms of a day that are usual here, for strptime.
     pub fn days(&self) -> &'static [&'static str] {
         match self.language() {
-            "en" if matches!(self.country(), "US" | "") => &["%m/%d/%Y", "%m/%d/%y", "%Y-%m-%d", "%m-%d-%Y", "%d %b %Y", "%b %d %Y", "%d.%m.%Y", "%d/%m/%Y"],
+            "en" if matches!(self.country(), "US" | "") => {
+                &["%m/%d/%Y", "%m/%d/%y", "%Y-%m-%d", "%m-%d-%Y", "%d %b %Y", "%b %d %Y", "%d.%m.%Y", "%d/%m/%Y"]
+            }
             _ => &["%d/%m/%Y", "%d.%m.%Y", "%Y-%m-%d", "%d-%m-%Y", "%d/%m/%y", "%d.%m.%y", "%d-%m-%y", "%d %b %Y"],
         }
     }
