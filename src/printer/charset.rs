@@ -192,6 +192,8 @@ pub struct Charset {
     setting: Option<Multibyte>,
     utf8: bool,
     page: Option<Vec<char>>,
+    /// The page was chosen, and is not the one that the printer begins with.
+    chosen: bool,
     international: &'static str,
     wide: Wide,
     /// `FS C`: the kanji code that was chosen.
@@ -213,6 +215,7 @@ impl Charset {
             setting,
             utf8,
             page: None,
+            chosen: false,
             international: "",
             wide: Wide::None,
             kanji: None,
@@ -228,7 +231,7 @@ impl Charset {
     /// As after `ESC @`.
     pub fn reset(&mut self) {
         self.page = page_of(self.numbers.page(0).unwrap_or("cp437"));
-        (self.international, self.kanji, self.hint) = ("", None, None);
+        (self.international, self.kanji, self.hint, self.chosen) = ("", None, None, false);
         self.wide = match self.setting {
             Some(code) => Wide::Code(code.encoding()),
             None if self.utf8 => Wide::Utf8,
@@ -239,7 +242,7 @@ impl Charset {
 
     /// Whether it stands as after a reset, without a setting of its own.
     pub fn is_default(&self) -> bool {
-        self.wide == Wide::None && self.setting.is_none() && !self.told
+        self.wide == Wide::None && self.setting.is_none() && !self.told && !self.chosen
     }
 
     /// `ESC t n`. Page 255 and those that nobody knows read as PC437.
@@ -247,7 +250,7 @@ impl Charset {
         let name = self.numbers.page(n);
         self.unknown_page |= name.is_none();
         self.page = page_of(name.unwrap_or("cp437"));
-        self.told = true;
+        (self.told, self.chosen) = (true, true);
     }
 
     /// `ESC R n`.
@@ -292,8 +295,12 @@ impl Charset {
         };
     }
 
-    /// Star's `ESC $ n`: Shift JIS on or off.
+    /// Star's `ESC $ n`: Shift JIS on or off. A printer that knows it begins with Katakana.
     pub fn shift_jis(&mut self, on: bool) {
+        if !self.chosen {
+            self.page = page_of("katakana");
+            self.chosen = true;
+        }
         self.wide = if on { Wide::Code(SHIFT_JIS) } else { Wide::None };
         self.told = true;
     }

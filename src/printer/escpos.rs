@@ -25,7 +25,9 @@ pub(super) fn means(byte: u8) -> bool {
 pub(super) fn measure(head: &[u8], mode: Mode) -> Next {
     match *head {
         [_] => Next::More,
-        [DC2, 0x3b, ..] => Next::Total(3),
+        // SII: size of a QR code, and a reset.
+        [DC2, b';' | b'q'] => Next::More,
+        [DC2, b';' | b'q', ..] => Next::Total(3),
         [DC2, ..] => Next::Undefined(1),
         [DLE, ..] => real_time(head),
         [ESC, code, ..] => esc(code, head),

@@ -192,12 +192,31 @@ impl Reader<'_> {
             let line = list.first().map_or(0, |(line, _)| *line);
             self.put(&name, line, list.into_iter().map(|(_, value)| value).collect());
         }
+        if self.profile.guess {
+            self.join_day_and_time();
+        }
         let currency = self.profile.currency.clone().or_else(|| Some(self.shop.currency.clone()).filter(|c| !c.is_empty()));
         if let (Some(currency), false) = (currency, self.reading.fields.contains_key("currency")) {
             self.put("currency", 0, currency.into());
         }
         if let Some(currency) = self.reading.fields.get("currency").and_then(Value::as_str).and_then(iso_currency) {
             self.reading.fields.insert("currency".into(), currency.into());
+        }
+    }
+
+    /// A guess looks for both together and for each alone: what came together is what counts.
+    fn join_day_and_time(&mut self) {
+        let fields = &mut self.reading.fields;
+        let (day, time) = (fields.remove("date"), fields.remove("time"));
+        let line = self.reading.origins.iter().find(|(name, _)| name == "date").map_or(0, |(_, origin)| origin.line);
+        self.reading.origins.retain(|(name, _)| name != "date" && name != "time");
+        if fields.contains_key("datetime") {
+            return;
+        }
+        match (day.as_ref().and_then(Value::as_str), time.as_ref().and_then(Value::as_str)) {
+            (Some(day), Some(time)) => self.put("datetime", line, format!("{day}T{time}").into()),
+            (Some(day), None) => self.put("date", line, day.into()),
+            _ => {}
         }
     }
 

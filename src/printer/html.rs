@@ -54,7 +54,7 @@ fn text(out: &mut String, line: &Line) {
     if line.is_blank() {
         out.push_str("&nbsp;");
     }
-    for (span, pad) in line.spans.iter().zip(line.pads()) {
+    for (pad, span) in line.columns() {
         out.extend(std::iter::repeat_n(' ', pad));
         let css = css(&span.style);
         let text = escape(&span.text);

@@ -97,7 +97,9 @@ pub fn by_look(job: &Job) -> Option<Kind> {
 
 fn by_words(lines: &[String]) -> Option<Kind> {
     for (kind, words) in WORDS {
-        let hit = lines.iter().any(|line| {
+        // A sale with a line taken back names it further down.
+        let head = if *kind == Kind::Refund { 8 } else { usize::MAX };
+        let hit = lines.iter().take(head).any(|line| {
             let bare = line.trim_matches(|c: char| !c.is_alphanumeric());
             let short = bare.chars().count() <= 28;
             let meant = !FOR_CUSTOMER.iter().any(|word| bare.contains(word));

@@ -218,30 +218,42 @@ impl Bitmap {
 }
 
 impl Line {
-    /// Blanks before each span, so that columns stand apart by at least one, and about where they stand on
-    /// the paper.
-    pub fn pads(&self) -> Vec<usize> {
-        let (mut cells, mut blank) = (0usize, true);
-        let mut pads = Vec::with_capacity(self.spans.len());
+    /// The spans from left to right, each with the blanks before it: columns stand apart by at least one, and
+    /// about where they stand on the paper. What was printed twice in one place is there once.
+    pub fn columns(&self) -> Vec<(usize, &Span)> {
+        let mut end = 0u32;
+        let mut backwards = false;
+        let mut order: Vec<(u32, &Span)> = Vec::with_capacity(self.spans.len());
         for span in &self.spans {
-            let pad = match span.at {
-                Some(at) if cells > 0 => {
-                    let column = usize::from(at) / if span.style.font == 0 { 12 } else { 9 };
-                    column.min(80).saturating_sub(cells).max(usize::from(!blank))
-                }
-                _ => 0,
-            };
-            pads.push(pad);
+            let start = span.at.map_or(end, u32::from);
+            backwards |= start < end;
+            let cells: u32 = span.text.chars().map(cells_of).sum();
+            end = start.saturating_add(span.style.advance(1).saturating_mul(cells));
+            order.push((start, span));
+        }
+        if backwards {
+            order.sort_by_key(|(start, _)| *start);
+            order.dedup_by(|(x, over), (y, first)| x == y && over.text == first.text);
+        }
+        let (mut cells, mut blank) = (0usize, true);
+        let mut columns = Vec::with_capacity(order.len());
+        for (start, span) in order {
+            let mut pad = 0;
+            if cells > 0 && (span.at.is_some() || backwards) {
+                let column = start as usize / if span.style.font == 0 { 12 } else { 9 };
+                pad = column.min(80).saturating_sub(cells).max(usize::from(!blank && span.at.is_some()));
+            }
             cells += pad + span.text.chars().map(|c| cells_of(c) as usize).sum::<usize>();
             blank = span.text.chars().next_back().map_or(blank, |c| c == ' ');
+            columns.push((pad, span));
         }
-        pads
+        columns
     }
 
     /// What it says, without blanks at its end.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        for (span, pad) in self.spans.iter().zip(self.pads()) {
+        for (pad, span) in self.columns() {
             out.extend(std::iter::repeat_n(' ', pad));
             out.extend(span.text.chars().map(|c| match c {
                 '\u{ad}' => '-',
@@ -337,7 +349,9 @@ mod tests {
     fn columns_stand_apart() {
         let line = |spans: Vec<Span>| Line { spans, ..Line::default() }.text();
         assert_eq!(line(vec![span("Ticket", None), span("14.50", Some(240))]), "Ticket              14.50");
-        assert_eq!(line(vec![span("TOTAL", None), span("1", Some(0))]), "TOTAL 1");
+        assert_eq!(line(vec![span("TOTAL", None), span("1", Some(24))]), "TOTAL 1");
+        assert_eq!(line(vec![span("|", Some(0)), span("|", Some(120)), span("Milk", Some(12))]), "| Milk    |");
+        assert_eq!(line(vec![span("TOTAL", Some(12)), span("TOTAL", Some(12)), span("9", Some(240))]), "TOTAL              9");
         assert_eq!(line(vec![span("MIDDLE  ", Some(120))]), "MIDDLE");
         assert_eq!(line(vec![span("a\u{ad}b\u{a0}c", None)]), "a-b c");
     }

@@ -4,6 +4,7 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::Value;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -76,6 +77,42 @@ fn samples_have_their_styles_symbols_and_requests() {
             }
         }
     }
+}
+
+/// Rows of a PNG file as this program writes them: one bit a dot, no filter.
+fn rows_of(png: &[u8]) -> (u32, u32, Vec<u8>) {
+    let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+    let (mut at, mut packed) = (8, Vec::new());
+    while at < png.len() {
+        let size = number(at) as usize;
+        if &png[at + 4..at + 8] == b"IDAT" {
+            packed.extend_from_slice(&png[at + 8..at + 8 + size]);
+        }
+        at += size + 12;
+    }
+    let mut raw = Vec::new();
+    flate2::read::ZlibDecoder::new(packed.as_slice()).read_to_end(&mut raw).unwrap();
+    (number(16), number(20), raw)
+}
+
+#[test]
+fn paper_is_painted_dot_for_dot() {
+    for name in ["02-styles", "03-qr-barcode", "06-grocery-loyalty"] {
+        let golden = rows_of(&fs::read(fixture(&format!("{name}.png"))).unwrap());
+        let painted = rows_of(&paint::png(&auto(&stream(name))[0].page, paint::WIDE));
+        assert_eq!((painted.0, painted.1), (golden.0, golden.1), "{name}");
+        assert!(painted.2 == golden.2, "{name}: the dots differ; look at both before taking the new one");
+    }
+}
+
+#[test]
+fn pictures_are_the_dots_that_were_sent() {
+    let jobs = auto(&stream("04-raster-logo"));
+    let image = jobs[0].page.images().next().unwrap();
+    let file = rows_of(&paint::picture_png(image));
+    assert_eq!((file.0, file.1), (384, 96));
+    let black: Vec<u8> = file.2.chunks(49).flat_map(|row| row[1..].iter().map(|b| !b)).collect();
+    assert_eq!(black, image.rows);
 }
 
 /// Without what depends on how the stream came: nothing does.

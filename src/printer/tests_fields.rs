@@ -73,6 +73,14 @@ fn days_are_read_as_the_country_writes_them() {
 }
 
 #[test]
+fn day_and_time_apart_are_put_together() {
+    let text = DE.replace("21.11.2026 08:14:33", "Datum: 21.11.2026\nUhrzeit: 08:14 Uhr");
+    let (_, reading) = read(&text, &Shop::default());
+    assert_eq!(reading.fields["datetime"], "2026-11-21T08:14");
+    assert!(!reading.fields.contains_key("date") && !reading.fields.contains_key("time"));
+}
+
+#[test]
 fn what_is_not_proven_stays_a_print() {
     let shop = shop("DE", "EUR", "Europe/Berlin");
     let why = |text: &str, shop: &Shop| {
