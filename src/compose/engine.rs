@@ -63,8 +63,12 @@ pub const TEMPLATES: &[(&str, &str)] = built_in![
 ];
 
 /// Every built-in language by its tag.
-pub const LANGUAGES: &[(&str, &str)] =
-    &[("en", include_str!("../../config/languages/en.toml")), ("de", include_str!("../../config/languages/de.toml"))];
+pub const LANGUAGES: &[(&str, &str)] = &[
+    ("de", include_str!("../../config/languages/de.toml")),
+    ("en", include_str!("../../config/languages/en.toml")),
+    ("es", include_str!("../../config/languages/es.toml")),
+    ("fr", include_str!("../../config/languages/fr.toml")),
+];
 
 /// The built-in languages with the shop's own over them.
 pub fn languages(overrides: &BTreeMap<String, String>, faults: &mut Vec<TemplateFault>) -> BTreeMap<String, Arc<Language>> {

@@ -123,7 +123,7 @@ fn the_samples_look_as_they_did() {
     let mut wrong = Vec::new();
     for name in SAMPLES {
         let sale = sale(&sample(name));
-        for language in ["en", "de"] {
+        for language in ["en", "de", "es", "fr"] {
             let doc = Document {
                 language: Some(language),
                 link: Some("https://r.fresh.example/Ab3dE6gH9kQ"),

@@ -14,6 +14,43 @@ pub enum Content {
     Email(Email),
     /// For the SMS channel.
     Sms(Sms),
+    /// For a chat room of the staff.
+    Chat(Chat),
+    /// For an app or a browser.
+    Push(Push),
+    /// For WhatsApp.
+    Whatsapp(Whatsapp),
+    /// For the host behind a receipt's link.
+    Page(Page),
+    /// For another system: webhook, customer system, helpdesk.
+    Data(Data),
+}
+
+impl Content {
+    /// What a person reads first: a subject or a title; of data the type of its event. Empty for a text
+    /// message and a page.
+    pub fn headline(&self) -> &str {
+        match self {
+            Content::Email(mail) => &mail.subject,
+            Content::Chat(chat) => &chat.title,
+            Content::Push(push) => &push.title,
+            Content::Data(data) => &data.event,
+            Content::Sms(_) | Content::Whatsapp(_) | Content::Page(_) => "",
+        }
+    }
+
+    /// All of it as plain text; of a page its HTML, of data its JSON.
+    pub fn plain(&self) -> String {
+        match self {
+            Content::Email(mail) => mail.text.clone(),
+            Content::Sms(sms) => sms.text.clone(),
+            Content::Chat(chat) => chat.plain(),
+            Content::Push(push) => [push.body.as_str(), &push.link].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("\n"),
+            Content::Whatsapp(whatsapp) => whatsapp.text.clone(),
+            Content::Page(page) => page.html.clone(),
+            Content::Data(data) => data.payload.to_string(),
+        }
+    }
 }
 
 /// An e-mail before it becomes MIME: a provider of an API needs the parts, SMTP needs the whole.
@@ -43,6 +80,117 @@ pub struct Sms {
     pub from: String,
     /// The text after replacement, within the channel's segments.
     pub text: String,
+}
+
+/// A message for a chat room. Plain text: a provider marks it up in its own way and escapes for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chat {
+    /// One line.
+    pub title: String,
+    /// Lines of text with `\n` between them; may be empty.
+    pub text: String,
+    /// Name and value, one line each; at most ten.
+    #[serde(default)]
+    pub fields: Vec<(String, String)>,
+    /// Label and URL.
+    #[serde(default)]
+    pub link: Option<(String, String)>,
+}
+
+impl Chat {
+    /// Fields that a chat takes.
+    pub const FIELDS: usize = 10;
+    /// Lines of text that a chat takes.
+    pub const LINES: usize = 20;
+    /// Bytes of the whole: below what every chat takes once it is marked up.
+    pub const BYTES: usize = 8 * 1024;
+
+    /// The message as text alone, for rooms without mark-up.
+    pub fn plain(&self) -> String {
+        let fields = self.fields.iter().map(|(name, value)| format!("{name}: {value}"));
+        let link = self.link.iter().map(|(label, url)| format!("{label}: {url}"));
+        let text = (!self.text.is_empty()).then(|| self.text.clone());
+        std::iter::once(self.title.clone()).chain(text).chain(fields).chain(link).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A notification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Push {
+    /// One line of at most 40 characters.
+    pub title: String,
+    /// One line of at most 110 characters.
+    pub body: String,
+    /// Where a tap on it leads; empty for nowhere.
+    #[serde(default)]
+    pub link: String,
+}
+
+impl Push {
+    /// Characters of a title.
+    pub const TITLE: usize = 40;
+    /// Characters of a body.
+    pub const BODY: usize = 110;
+    /// Bytes of title, body and link as JSON; push services take 4,096 with what they add.
+    pub const BYTES: usize = 3_500;
+
+    /// Its size as JSON.
+    pub fn bytes(&self) -> usize {
+        serde_json::to_string(self).map_or(usize::MAX, |json| json.len())
+    }
+}
+
+/// A WhatsApp message: outside of a conversation only an approved template may be sent, with variables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whatsapp {
+    /// Name of the template, as approved.
+    pub template: String,
+    /// Its language, e.g. `en` or `de`.
+    pub language: String,
+    /// What fills the template in order: shop, what it is about, amount, link. Of at most 60 characters
+    /// each, but for a link.
+    pub variables: Vec<String>,
+    /// The whole as text, of at most 1,024 characters: for an open conversation, and for people to see.
+    pub text: String,
+}
+
+impl Whatsapp {
+    /// Characters of a variable.
+    pub const VARIABLE: usize = 60;
+    /// Characters of a text.
+    pub const TEXT: usize = 1_024;
+}
+
+/// A receipt's page on its way to the host behind its link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// The last part of the link.
+    pub token: String,
+    /// The page, complete in itself.
+    pub html: String,
+    /// When the host deletes it.
+    pub expires: UnixMs,
+}
+
+/// Data for another system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Data {
+    /// Type of the event, e.g. `sale.completed`.
+    pub event: String,
+    /// When it happened.
+    pub at: UnixMs,
+    /// What it is about, as a JSON object; keys in the order of the alphabet, so the same bytes at each repeat.
+    pub payload: serde_json::Value,
+    /// Too large: the payload holds ids and a link only.
+    #[serde(default)]
+    pub thin: bool,
+}
+
+impl Data {
+    /// Bytes of a payload that is kept as it is.
+    pub const TARGET: usize = 8 * 1024;
+    /// Bytes above which a payload holds ids and a link only.
+    pub const MOST: usize = 20_000;
 }
 
 /// Everything that a provider needs for one attempt.

@@ -14,6 +14,7 @@ pub mod fault;
 pub mod ids;
 pub mod message;
 pub mod money;
+pub mod notice;
 pub mod outcome;
 pub mod quiet;
 pub mod rule;

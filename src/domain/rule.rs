@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn expressions_over_an_event() {
-        let event = json!({"type": "refund.processed", "data": {"total": 12.5, "customer": {"email": "lee@example.org"}}, "domain": "example.org"});
+        let event =
+            json!({"type": "refund.processed", "data": {"total": 12.5, "customer": {"email": "lee@example.org"}}, "domain": "example.org"});
         for (text, holds) in [
             ("data.total > 10", true),
             ("data.total > 100", false),

@@ -437,10 +437,7 @@ impl World {
     fn note_send(&mut self, start: &Start, outcome: &Outcome, content: &Content, dies: bool) {
         let d = &start.delivery;
         let label = self.labels.iter().find(|(_, id)| **id == start.receipt.receipt_id).map(|(label, _)| label.clone());
-        let (subject, text) = match content {
-            Content::Email(email) => (email.subject.as_str(), email.text.as_str()),
-            Content::Sms(sms) => ("", sms.text.as_str()),
-        };
+        let (subject, text) = (content.headline(), content.plain());
         let late = d.kind != Kind::Resend && self.now().wall.since(start.receipt.sold_at) > self.config.routing.fresh;
         self.sends.push(json!({
             "at": self.time.rfc3339(), "receipt": label, "kind": d.kind.word(), "channel": d.channel.word(), "to": d.address, "provider": start.provider,

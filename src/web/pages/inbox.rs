@@ -7,6 +7,7 @@ use crate::dispatch::TEST_INBOX;
 use crate::domain::address::mask;
 use crate::domain::content::Content;
 use crate::domain::delivery::State as Is;
+use crate::domain::text::one_line;
 use crate::store::outbox::{Delivery, Filter};
 use crate::store::{Result, Snapshot};
 use crate::web::answer::{Answer, Problem};
@@ -109,6 +110,8 @@ pub fn line(d: &Delivery, content: &Content, say: &Say) -> Line {
     let (sms, subject) = match content {
         Content::Email(mail) => (false, mail.subject.clone()),
         Content::Sms(sms) => (true, sms.text.clone()),
+        other if other.headline().is_empty() => (false, one_line(&other.plain(), 120)),
+        other => (false, other.headline().to_owned()),
     };
     let at = d.ended_at.or(d.composed_at).unwrap_or(d.made_at);
     Line { id: d.step_id().to_string(), sms, to: mask(&d.address), subject, at: say.clock(at) }
@@ -135,6 +138,8 @@ pub fn message(read: Snapshot<'_>, d: &Delivery, content: &Content, say: &Say, w
             headers.insert(0, ("From".to_owned(), sms.from.clone()));
             Message { line, receipt, from: sms.from.clone(), text: sms.text.clone(), html: String::new(), headers }
         }
+        Content::Page(page) => Message { line, receipt, from: String::new(), text: page.html.clone(), html: page.html.clone(), headers },
+        other => Message { line, receipt, from: String::new(), text: other.plain(), html: String::new(), headers },
     })
 }
 
