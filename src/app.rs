@@ -115,7 +115,7 @@ impl Agent {
         let now = clock.now();
         let online = readers.read(|read| read.fact("online_ms")).await?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
         let line = Line::new(now, Duration::from_millis(online));
-        let mut core = Core::new(config.clone(), facts, composer.clone(), random.clone(), line, now);
+        let mut core = Core::new(config.clone(), facts, composer.clone(), key.clone(), random.clone(), line, now);
         let (core, doubtful) = writer
             .run(move |tx| {
                 let doubtful = core.boot(tx, now)?;

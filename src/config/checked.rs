@@ -54,6 +54,22 @@ impl Config {
         up && self.channels.get(&Channel::Sms).is_none_or(|sms| sms.link)
     }
 
+    /// Until when it is worth trying to upload what is behind a link; `None` where nothing is uploaded.
+    pub fn publish_until(&self, now: UnixMs) -> Option<UnixMs> {
+        const TWO_WEEKS: Duration = Duration::from_secs(14 * 86_400);
+        self.publishes().then(|| now + TWO_WEEKS)
+    }
+
+    /// The address of a receipt's page by its token.
+    pub fn link(&self, token: &str) -> String {
+        let host = self.channels.get(&Channel::Publish).map(|c| c.host.as_str()).unwrap_or_default();
+        match (host, &self.http.public_url) {
+            ("", Some(url)) => format!("{}/t/{token}", url.trim_end_matches('/')),
+            ("", None) => format!("http://{}/t/{token}", self.http.listen),
+            (host, _) => format!("https://{host}/{token}"),
+        }
+    }
+
     /// When a message may go out, by the clock on the recipient's wall; at once while the clock cannot be believed.
     #[allow(clippy::too_many_arguments)] // a message, a way, and the moment
     pub fn opens(&self, kind: Kind, channel: Channel, at: UnixMs, zone: &str, region: &str, address: &str, now: Now) -> UnixMs {

@@ -177,6 +177,6 @@ fn at_first(tx: Tx<'_>, about: &About<'_>) -> Result<(State, &'static str)> {
 
 /// The page behind the link that a text will carry goes up first.
 fn publish(tx: Tx<'_>, cx: &Context<'_>, about: &About<'_>, decision: &Decision, priority: u8) -> Result<()> {
-    let Some(receipt) = about.receipt.filter(|_| !about.test && cx.config.publishes()) else { return Ok(()) };
-    tx.put_publishing(receipt, &about.id, &decision.language, priority, about.at, cx.now.wall, cx.now.wall + cx.config.retention.receipts)
+    let (Some(receipt), Some(until)) = (about.receipt.filter(|_| !about.test), cx.config.publish_until(cx.now.wall)) else { return Ok(()) };
+    tx.put_publishing(receipt, &about.id, &decision.language, priority, about.at, cx.now.wall, until)
 }

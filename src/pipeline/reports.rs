@@ -158,7 +158,7 @@ fn fall_back(tx: Tx<'_>, cx: &Context<'_>, d: &Delivery) -> Result<()> {
         due: &|channel, address| config.opens(d.kind, channel, d.sold_at, &d.zone, &d.region, address, now),
         time_to_live: &|channel| config.routing.time_to_live(d.kind, channel),
         priority: d.kind.priority(config.routing.is_fresh(d.sold_at, now.wall)),
-        publish_until: config.publishes().then(|| now.wall + config.retention.receipts),
+        publish_until: config.publish_until(now.wall),
     };
     tx.take_over(d, &next, now.wall).map(|_| ())
 }

@@ -385,6 +385,12 @@ impl Tx<'_> {
         Ok(update.execute([before.0])?)
     }
 
+    /// Makes a delivery wait for something, and says for what.
+    pub fn wait_for(&self, id: i64, reason: &str, due: UnixMs) -> Result<()> {
+        self.sql("UPDATE delivery SET due = ?2, reason = ?3 WHERE id = ?1")?.execute(params![id, due.0, reason])?;
+        Ok(())
+    }
+
     /// Makes a delivery due at a moment, e.g. at once.
     pub fn set_due(&self, id: i64, due: UnixMs) -> Result<()> {
         self.sql("UPDATE delivery SET due = ?2 WHERE id = ?1")?.execute((id, due.0))?;

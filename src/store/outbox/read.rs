@@ -67,6 +67,23 @@ impl Snapshot<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// What waits for another attempt at a provider.
+    pub fn waiting_at(&self, provider: &str, limit: u32) -> Result<Vec<Delivery>> {
+        let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE state IN ('ready', 'retry') AND provider = ?1 ORDER BY d.id LIMIT ?2"))?;
+        readable(select.query_map((provider, limit), delivery)?)
+    }
+
+    /// Dead letters that ask something of a person: not those that only came too late.
+    pub fn dead_letters(&self) -> Result<i64> {
+        Ok(self.sql("SELECT count(*) FROM delivery WHERE state = 'dead' AND reason <> 'ttl'")?.query_row([], |row| row.get(0))?)
+    }
+
+    /// All deliveries of messages that are about no receipt, in their order.
+    pub fn deliveries_without_receipt(&self) -> Result<Vec<Delivery>> {
+        let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt IS NULL ORDER BY d.id"))?;
+        readable(select.query_map([], delivery)?)
+    }
+
     /// The delivery that uploads a receipt's page, where there is one.
     pub fn publishing(&self, receipt: i64) -> Result<Option<Delivery>> {
         let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt = ?1 AND d.channel = 'publish' ORDER BY d.id DESC LIMIT 1"))?;
