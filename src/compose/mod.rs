@@ -295,14 +295,17 @@ impl Composer {
         Speaker::new([language.and_then(find), shop, find("en")])
     }
 
+    /// Whether there is a template of that name in any form: what a route may name.
+    pub fn has_template(&self, name: &str) -> bool {
+        let forms = [("", ".html.j2"), ("", ".txt.j2"), ("", ".subject.txt.j2"), ("sms/", ".txt.j2"), ("chat/", ".txt.j2")];
+        forms.iter().any(|(folder, ending)| self.env.get_template(&format!("{folder}{name}{ending}")).is_ok())
+    }
+
     /// The file to render: the route's own, the one of this kind of message, or the one of all.
     fn template(&self, own: Option<&str>, name: &str, base: &str, folder: &str, ending: &str) -> Result<String, ComposeError> {
         let is = |file: &String| self.env.get_template(file).is_ok();
-        if let Some(own) = own {
-            let forms = [("", ".html.j2"), ("", ".txt.j2"), ("", ".subject.txt.j2"), ("sms/", ".txt.j2"), ("chat/", ".txt.j2")];
-            if !forms.iter().any(|(folder, ending)| is(&format!("{folder}{own}{ending}"))) {
-                return Err(ComposeError::NoTemplate(one_line(own, 100)));
-            }
+        if let Some(own) = own.filter(|own| !self.has_template(own)) {
+            return Err(ComposeError::NoTemplate(one_line(own, 100)));
         }
         let files = [own.unwrap_or(name), name, base].map(|stem| format!("{folder}{stem}{ending}"));
         let found = files.iter().find(|file| is(file)).cloned();

@@ -100,7 +100,9 @@ impl<'a> News<'a> {
 
     /// The shop's name as customers know it.
     pub fn store_name(&self) -> String {
-        one_line(&self.notice.shop.name, 100)
+        let shop = self.notice.shop;
+        let name = [&shop.name, &shop.legal_name, &shop.id].into_iter().find(|name| !name.trim().is_empty());
+        one_line(name.map_or("", String::as_str), 100)
     }
 
     /// Goes only to those who agreed to advertising.
@@ -283,7 +285,7 @@ impl<'a> News<'a> {
         // One parcel and the order's lines: they say what is in it.
         let lines = if alone && !self.items().is_empty() { &[] } else { parcel.items.as_slice() };
         ParcelView {
-            label: Value::from(self.say("order.parcel", &[("n", &n.to_string())])),
+            label: Value::from(one_line(&self.say("order.parcel", &[("n", &if alone { String::new() } else { n.to_string() })]), 60)),
             facts: pairs(self.parcel_facts(parcel)),
             lines: Value::from(lines.iter().map(|item| self.good(item)).collect::<Vec<_>>()),
             // The button leads there.

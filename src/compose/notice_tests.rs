@@ -6,6 +6,7 @@ use crate::domain::content::{Chat, Push, Whatsapp};
 use crate::domain::message::Kind;
 use crate::domain::notice::{Made, NAMES, Staff};
 use crate::domain::text::many_lines;
+use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
 
 const LANGUAGES: [&str; 4] = ["en", "de", "es", "fr"];
@@ -331,4 +332,77 @@ fn late_and_test_ones_say_so() {
     );
     assert!(mail.text.contains("TEST: not real") && c.notice_sms(&n, "", false).unwrap().text.starts_with("TEST Fresh Fields: "));
     assert!(c.notice_chat(&n).unwrap().title.starts_with("TEST: ") && c.notice_push(&n).unwrap().title.starts_with("TEST "));
+}
+
+/// JSON that uses the names of the shapes for anything.
+fn odd() -> impl Strategy<Value = Json> {
+    let texts =
+        ["2026-03-05", "https://x.example/a", "9".repeat(30).as_str(), "1.5", "\u{202e}\r\n<b>{{ x }}", "raised", ""].map(str::to_owned);
+    let text = prop_oneof![any::<String>(), prop::sample::select(texts.to_vec())];
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        any::<i64>().prop_map(Json::from),
+        any::<u64>().prop_map(Json::from),
+        text.prop_map(Json::from)
+    ];
+    let names = [
+        "order",
+        "return",
+        "number",
+        "line_items",
+        "quantity",
+        "shipped",
+        "remaining",
+        "description",
+        "fulfillment",
+        "shipments",
+        "total",
+        "currency",
+        "expected",
+        "url",
+        "tracking_url",
+        "fields",
+        "title",
+        "text",
+        "days",
+        "incidents",
+        "alert",
+        "since",
+        "made",
+        "amount",
+        "n",
+        "sales",
+        "by_channel",
+        "date",
+        "link",
+    ];
+    leaf.prop_recursive(5, 60, 6, move |inner| {
+        let object = prop::collection::vec((prop::sample::select(names.to_vec()), inner.clone()), 0..8);
+        prop_oneof![
+            prop::collection::vec(inner, 0..5).prop_map(Json::from),
+            object.prop_map(|all| all.into_iter().map(|(n, v)| (n.to_owned(), v)).collect::<Map<_, _>>().into())
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_is_composed_within_its_budget_or_refused(data in odd(), which in 0..16usize) {
+        let (c, shop, brand) = (composer(), shop(), brand());
+        let (_, kind, event, _) = samples().swap_remove(which);
+        let data = map(if data.is_object() { data } else { json!({"order": data, "days": [], "incidents": []}) });
+        let n = Notice { subject: "S-1", ..notice(kind, event, &data, &shop, &brand) };
+        if let Ok(mail) = c.notice_email(&n, FROM, "") {
+            holds(event, &mail, &mail.text);
+        }
+        if let Ok(text) = c.notice_sms(&n, "", false) {
+            prop_assert!(sms::count(&text.text).segments <= 2);
+        }
+        if let (Ok(chat), Ok(push), Ok(whatsapp)) = (c.notice_chat(&n), c.notice_push(&n), c.notice_whatsapp(&n)) {
+            fits(&chat, &push, &whatsapp);
+        }
+    }
 }

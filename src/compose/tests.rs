@@ -103,6 +103,9 @@ fn look_at() {
     write("late", &Document { late: at("2026-10-03T19:48:00-04:00"), test: true, ..Document::new(&value, &shop, &brand) });
     let yellow = Brand { color: "#ffd400".into(), ..brand.clone() };
     let link = Some("https://r.fresh.example/Ab3dE6gH9kQ");
+    let fragment = c.fragment(&Document::new(&value, &shop, &brand), viewer::QR_MOST).unwrap();
+    std::fs::write(format!("{dir}/viewer.html"), viewer::PAGE).unwrap();
+    std::fs::write(format!("{dir}/viewer.link"), format!("viewer.html#{fragment}")).unwrap();
     write("copy", &Document { copy: at("2026-10-05T10:30:00-04:00"), link, ..Document::new(&value, &shop, &yellow) });
 }
 
@@ -326,18 +329,18 @@ fn offers_only_where_they_are_agreed_to_and_points_always() {
 #[test]
 fn a_receipt_in_short_for_staff_and_phone() {
     let (c, shop, brand, long) = (composer(), shop(), brand(), sale(&long(60)));
-    let link = Some("https://r.fresh.example/Ab3dE6gH9kQ");
-    let doc = Document { link, ..Document::new(&long, &shop, &brand) };
+    let link = "https://r.fresh.example/Ab3dE6gH9kQ";
+    let doc = Document { link: Some(link), ..Document::new(&long, &shop, &brand) };
     let chat = c.chat(&doc).unwrap();
     assert_eq!(chat.title, "Receipt 1-1288, Fresh Fields, $145.80");
     assert!(chat.text.ends_with("\nand 40 more") && chat.text.lines().count() == 21, "{}", chat.text);
     assert_eq!(chat.fields[0], ("Total".to_owned(), "$145.80".to_owned()));
-    assert_eq!(chat.link, Some(("See the whole receipt".to_owned(), "https://r.fresh.example/Ab3dE6gH9kQ".to_owned())));
+    assert_eq!(chat.link, Some(("See the whole receipt".to_owned(), link.to_owned())));
     let push = c.push(&doc).unwrap();
-    assert_eq!((push.title.as_str(), push.body.as_str(), push.link.as_str()), ("Fresh Fields", "Receipt 1-1288, $145.80", link.unwrap()));
+    assert_eq!((push.title.as_str(), push.body.as_str(), push.link.as_str()), ("Fresh Fields", "Receipt 1-1288, $145.80", link));
     let whatsapp = c.whatsapp(&doc).unwrap();
     assert_eq!((whatsapp.template.as_str(), whatsapp.language.as_str()), ("receipt", "en"));
-    assert_eq!(whatsapp.variables, ["Fresh Fields", "Receipt 1-1288", "$145.80", link.unwrap()]);
+    assert_eq!(whatsapp.variables, ["Fresh Fields", "Receipt 1-1288", "$145.80", link]);
     let page = c.page(&doc, "Ab3dE6gH9kQ", UnixMs(7)).unwrap();
     assert!(page.html.contains("number 60") && !page.html.contains("r.fresh.example") && page.token == "Ab3dE6gH9kQ");
     let gift = sale(&sample("sale.exchange-gift.json"));

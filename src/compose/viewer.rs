@@ -81,7 +81,7 @@ fn receipt(b: &Builder<'_>, rows: &[Row], shown: usize, policy: bool, details: b
     put("v", json!(1));
     put("l", json!(b.speaker.tag()));
     put("c", json!([brand.color.to_string(), brand.color_dark.to_string()]));
-    put("s", json!(store(&view.store)));
+    put("s", json!(store(b, &view.store)));
     let number = one_line(&sale.receipt_number, 60);
     put("h", json!([format!("{} {number}", field(&view.receipt, "title")), field(&view.receipt, "issued_at")]));
     let notices = view.notices.try_iter().into_iter().flatten().map(|n| field(&n, "value"));
@@ -114,11 +114,13 @@ fn receipt(b: &Builder<'_>, rows: &[Row], shown: usize, policy: bool, details: b
 }
 
 /// Name, address, telephone and tax number of the shop.
-fn store(store: &Value) -> Vec<String> {
+fn store(b: &Builder<'_>, store: &Value) -> Vec<String> {
     let address = store.get_attr("address").ok();
     let address = address.iter().filter_map(|a| a.try_iter().ok()).flatten().map(|l| l.to_string());
     let mut all = vec![field(store, "name"), address.collect::<Vec<_>>().join(", ")];
-    all.extend(["legal_name", "phone", "vat_id", "tax_id"].map(|name| field(store, name)));
+    all.extend(["legal_name", "phone"].map(|name| field(store, name)));
+    let ids = ["vat_id", "tax_id"].map(|name| (name, field(store, name))).into_iter().filter(|(_, id)| !id.is_empty());
+    all.extend(ids.map(|(name, id)| format!("{} {id}", b.speaker.say(&format!("fact.{name}"), &[]))));
     all.retain(|text| !text.is_empty());
     all
 }
