@@ -163,9 +163,11 @@ CREATE TABLE message(
     thread   TEXT NOT NULL DEFAULT '', -- order, return or the like: its messages leave in order
     campaign TEXT NOT NULL DEFAULT '',
     zone     TEXT NOT NULL DEFAULT '', -- time zone of the recipient, where it is known
+    region   TEXT NOT NULL DEFAULT '', -- the same for ISO 3166
     UNIQUE(receipt, kind, audience, slot)
 ) STRICT;
-CREATE UNIQUE INDEX message_intent ON message(kind, audience, slot) WHERE receipt IS NULL;
+CREATE UNIQUE INDEX message_other ON message(kind, audience, slot) WHERE receipt IS NULL;
+CREATE INDEX message_intent ON message(intent) WHERE receipt IS NULL;
 CREATE INDEX message_thread ON message(thread) WHERE thread <> '';
 CREATE INDEX message_campaign ON message(campaign) WHERE campaign <> '';
 
@@ -194,6 +196,7 @@ CREATE TABLE delivery(
     seen_at      INTEGER                     -- the recipient opened it or followed a link
 ) STRICT;
 CREATE INDEX delivery_due ON delivery(channel, priority, due) WHERE state IN ('ready', 'retry');
+CREATE INDEX delivery_offer ON delivery(address, channel) WHERE priority = 6;
 CREATE INDEX delivery_open ON delivery(state, id) WHERE state IN ('sending', 'held', 'uncertain', 'dead');
 
 CREATE TABLE attempt(

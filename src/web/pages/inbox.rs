@@ -68,7 +68,7 @@ struct Shelf {
 
 /// Whether there can be caught messages here.
 pub fn is_shown(web: &Web) -> bool {
-    let config = &web.config;
+    let config = &web.config();
     web.demo.is_some()
         || config.tills.values().any(|t| t.test || t.keys.iter().any(|k| k.expose().starts_with("tp_test_")))
         || config.providers.keys().any(|p| catches(config, p))
@@ -76,7 +76,7 @@ pub fn is_shown(web: &Web) -> bool {
 
 /// The names of the test inboxes.
 pub fn names(web: &Web) -> Vec<String> {
-    let config = &web.config;
+    let config = &web.config();
     config.providers.keys().filter(|p| catches(config, p)).cloned().chain([TEST_INBOX.to_owned()]).collect()
 }
 
@@ -166,7 +166,7 @@ pub async fn part(State(web): State<Shared>, _: Visitor, Path((id, part)): Path<
 }
 
 async fn find(web: &Web, id: String) -> Answer<Message> {
-    let (say, whole) = (Say::new(&web.config, web.clock.now().wall), web.demo.is_some());
+    let (say, whole) = (Say::new(&web.config(), web.clock.now().wall), web.demo.is_some());
     let found = web
         .readers
         .read(move |read| {
