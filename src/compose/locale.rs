@@ -3,6 +3,7 @@
 //! Small tables, no full locale data. Pure: reads no clock and guesses no time zone.
 
 use crate::domain::money::Money;
+use crate::domain::shop::Shop;
 use crate::domain::time::UnixMs;
 use jiff::civil;
 use jiff::fmt::temporal::Pieces;
@@ -92,6 +93,17 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 /// The language of a tag: `de` of `de-AT`.
 pub fn language_of(tag: &str) -> &str {
     tag.split(['-', '_']).next().unwrap_or(tag)
+}
+
+/// The way to write for a reader who asked for `wanted`, spoken to in the language `spoken`.
+pub fn of(wanted: Option<&str>, spoken: &str, shop: &Shop) -> &'static Locale {
+    let wanted = wanted.filter(|l| language_of(l).eq_ignore_ascii_case(language_of(spoken)));
+    Locale::choose(wanted.unwrap_or(spoken), &shop.locale, &shop.country)
+}
+
+/// `rtl` or `ltr`.
+pub fn direction(tag: &str) -> &'static str {
+    if matches!(language_of(tag), "ar" | "he" | "fa" | "ur") { "rtl" } else { "ltr" }
 }
 
 impl Locale {
