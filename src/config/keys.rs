@@ -194,17 +194,20 @@ const SMS: &[Key] = &[
     default("transliterate", Shape::Bool, "false", "Replaces letters that would halve the length of a text (á becomes a)."),
 ];
 
-const PUBLISH: &[Key] = &[
-    optional("host", Shape::Text, "The host name of receipt links, e.g. r.cmart.example."),
-    default("providers", PROVIDERS, "[]", BY),
-];
+const PUBLISH: &[Key] =
+    &[optional("host", Shape::Text, "The host name of receipt links, e.g. r.cmart.example."), default("providers", PROVIDERS, "[]", BY)];
 
 const PLAIN: &[Key] = &[default("providers", PROVIDERS, "[]", BY)];
 
 const BRAND: &[Key] = &[
     optional("color", Shape::Form(&forms::COLOR), "Main colour of receipts."),
     default("legal", Shape::List(&Shape::Text), "[]", "Lines at the foot of each receipt."),
-    default("promotions", Shape::List(&Shape::Text), "[]", "Lines of the promotion block, shown only to customers who agreed to offers. Empty: no block."),
+    default(
+        "promotions",
+        Shape::List(&Shape::Text),
+        "[]",
+        "Lines of the promotion block, shown only to customers who agreed to offers. Empty: no block.",
+    ),
     optional("return_policy", Shape::Text, "How and how long goods can be returned, in words."),
     optional("statement_name", Shape::Text, "How the shop shows on a card statement."),
     optional("links", Shape::Map(&Shape::Url), "Links at the foot of each receipt: label = URL."),

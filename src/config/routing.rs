@@ -32,18 +32,17 @@ const CLOCK: Form = Form { what: "a time of day", example: "22:15", good: |t| cl
 const AMOUNT: Form = Form {
     what: "an amount in the shop's currency, as decimal text",
     example: "100.00",
-    good: |t| !t.is_empty() && t.len() < 16 && t.bytes().all(|b| b.is_ascii_digit() || b == b'.') && t.bytes().filter(|b| *b == b'.').count() <= 1,
+    good: |t| {
+        !t.is_empty() && t.len() < 16 && t.bytes().all(|b| b.is_ascii_digit() || b == b'.') && t.bytes().filter(|b| *b == b'.').count() <= 1
+    },
 };
 
 /// So many per time.
 const FREQUENCY: Form = Form { what: "a number per length of time", example: "1 per 24 h", good: |t| frequency(t).is_some() };
 
 /// An expression.
-const EXPRESSION: Form = Form {
-    what: "an expression that can be read",
-    example: "data.totals.grand_amount > 10000",
-    good: |t| Rule::parse(t).is_ok(),
-};
+const EXPRESSION: Form =
+    Form { what: "an expression that can be read", example: "data.totals.grand_amount > 10000", good: |t| Rule::parse(t).is_ok() };
 
 const HOLD: &[Key] = &[
     required("when", Shape::Form(&EXPRESSION), "What is held, as an expression."),
@@ -55,14 +54,32 @@ const CHANNEL_WORDS: &[&str] = &["preferred", "email", "sms", "whatsapp", "push"
 /// `[routes.NAME]`: for a built-in rule only what differs.
 pub const ROUTE: &[Key] = &[
     optional("on", Shape::List(&Shape::Text), "Types of events that it acts on."),
-    optional("when", Shape::Form(&EXPRESSION), "Only where this is true: an expression over type, subject, source, till and data of the event."),
+    optional(
+        "when",
+        Shape::Form(&EXPRESSION),
+        "Only where this is true: an expression over type, subject, source, till and data of the event.",
+    ),
     optional("audience", Shape::Word(&["customer", "staff", "system"]), "For whom: the customer, the staff, or a system."),
     optional(
         "kind",
-        Shape::Word(&["receipt", "refund", "order_status", "password_reset", "review_request", "alert", "staff_event", "crm_sync", "digest"]),
+        Shape::Word(&[
+            "receipt",
+            "refund",
+            "order_status",
+            "password_reset",
+            "review_request",
+            "alert",
+            "staff_event",
+            "crm_sync",
+            "digest",
+        ]),
         "What the message is; its priority, patience and consent follow.",
     ),
-    optional("channels", Shape::List(&Shape::Word(CHANNEL_WORDS)), "Channels in order; \"preferred\" stands for the choice at the sale and the customer's own order."),
+    optional(
+        "channels",
+        Shape::List(&Shape::Word(CHANNEL_WORDS)),
+        "Channels in order; \"preferred\" stands for the choice at the sale and the customer's own order.",
+    ),
     optional("to", Shape::Text, "The provider that it goes to, as providers.NAME, for staff and systems."),
     optional("template", Shape::Text, "The shop's own template in place of the built-in one."),
     optional("delay", Shape::Duration, "How long after the event."),
@@ -132,7 +149,12 @@ pub const ROUTING: &[Key] = &[
         "\"08:00-21:00\"",
         "When texts and notifications about what is no longer fresh may go out, by the clock of the customer.",
     ),
-    default("marketing", Shape::Form(&HOURS), "\"Mon-Sat 09:00-20:00, Sun 12:00-20:00\"", "When offers may go out, by the clock of the customer."),
+    default(
+        "marketing",
+        Shape::Form(&HOURS),
+        "\"Mon-Sat 09:00-20:00, Sun 12:00-20:00\"",
+        "When offers may go out, by the clock of the customer.",
+    ),
     default("marketing_email", Shape::Form(&HOURS), "\"07:00-21:00\"", "The same for offers by e-mail."),
     optional(
         "marketing_states",
@@ -160,7 +182,11 @@ pub const ROUTING: &[Key] = &[
     default("ageing", Shape::Duration, "\"15 min\"", "What waited so long is served as the next more urgent kind."),
     default("campaign_share", Shape::Int(1, 100), "70", "The most of an account's rate that offers may use, in percent."),
     default("domain_concurrency", Shape::Int(1, 256), "8", "E-mails to one recipient's domain at the same time, for each provider."),
-    optional("domain_rate", Shape::Rate, "E-mails to one recipient's domain, for each provider. Without it only the provider's own rate counts."),
+    optional(
+        "domain_rate",
+        Shape::Rate,
+        "E-mails to one recipient's domain, for each provider. Without it only the provider's own rate counts.",
+    ),
     default(
         "status",
         Shape::Word(&["latest", "all"]),
@@ -174,22 +200,52 @@ pub const ROUTING: &[Key] = &[
     ),
     default("resend_collapse", Shape::Duration, "\"60 s\"", "Presses for the same receipt and address within this are one."),
     default("resend_limit", Shape::Int(1, 100), "5", "How often one receipt may be sent again."),
-    default("report_fallback", Shape::Duration, "\"48 h\"", "A message that bounces within this after the sale is sent by the next channel."),
+    default(
+        "report_fallback",
+        Shape::Duration,
+        "\"48 h\"",
+        "A message that bounces within this after the sale is sent by the next channel.",
+    ),
     default("soft_bounces", Shape::Int(1, 100), "5", "Soft bounces after which an address gets receipts only."),
     default("soft_bounce_span", Shape::Duration, "\"72 h\"", "The time over which these must be spread at the least."),
     default("soft_bounce_lapse", Shape::Duration, "\"30 d\"", "After so long such an address is tried again."),
-    default("publish_wait", Shape::Duration, "\"10 min\"", "How long a text waits until its link leads somewhere; then it goes without. Time without a line does not count."),
-    default("merge_window", Shape::Duration, "\"3 min\"", "Sales of one till from two sources with the same total and lines within this are one sale."),
-    default("till_offset", Shape::Duration, "\"15 min\"", "A till whose clock is wrong by this or more, always by the same, is read with that offset. Till clocks off by less are believed."),
+    default(
+        "publish_wait",
+        Shape::Duration,
+        "\"10 min\"",
+        "How long a text waits until its link leads somewhere; then it goes without. Time without a line does not count.",
+    ),
+    default(
+        "merge_window",
+        Shape::Duration,
+        "\"3 min\"",
+        "Sales of one till from two sources with the same total and lines within this are one sale.",
+    ),
+    default(
+        "till_offset",
+        Shape::Duration,
+        "\"15 min\"",
+        "A till whose clock is wrong by this or more, always by the same, is read with that offset. Till clocks off by less are believed.",
+    ),
     optional("refund_alert_over", Shape::Form(&AMOUNT), "A refund or void above this is told to the staff at once."),
     default("per_sale", Shape::Bool, "false", "Tell the staff of each sale, not only of each day."),
     default("per_sale_over", Shape::Form(&AMOUNT), "\"0\"", "Only of sales above this."),
-    default("digest_at", Shape::Form(&CLOCK), "\"22:15\"", "When the staff hear of the day in figures: a quarter of an hour after closing."),
+    default(
+        "digest_at",
+        Shape::Form(&CLOCK),
+        "\"22:15\"",
+        "When the staff hear of the day in figures: a quarter of an hour after closing.",
+    ),
     default("offline_alert", Shape::Duration, "\"10 min\"", "The line is down for so long before the staff hear of it."),
     default("breaker_failures", Shape::Int(1, 100), "5", "Failures in a row after which a provider is left alone for a while."),
     default("breaker_share", Shape::Int(1, 100), "50", "The same for so many of its last 20 attempts, in percent."),
     default("breaker_wait", Shape::Duration, "\"30 s\"", "How long it is left alone at first; the time doubles up to 10 min."),
-    default("account_wait", Shape::Duration, "\"15 min\"", "How long an account that refused us is left alone at first; the time doubles up to 2 h."),
+    default(
+        "account_wait",
+        Shape::Duration,
+        "\"15 min\"",
+        "How long an account that refused us is left alone at first; the time doubles up to 2 h.",
+    ),
     optional(
         "frequency",
         Shape::Map(&Shape::List(&Shape::Form(&FREQUENCY))),
@@ -294,7 +350,11 @@ impl Routing {
         let special = || self.ttl.get(&format!("{kind}_{channel}"));
         // A receipt by e-mail has a time of its own.
         let general = || self.ttl.get(kind.word()).filter(|_| !(matches!(kind, Kind::Receipt | Kind::Refund) && channel == Channel::Email));
-        if self.ttl.is_empty() { kind.time_to_live(channel) } else { special().or_else(general).copied().unwrap_or(kind.time_to_live(channel)) }
+        if self.ttl.is_empty() {
+            kind.time_to_live(channel)
+        } else {
+            special().or_else(general).copied().unwrap_or(kind.time_to_live(channel))
+        }
     }
 }
 
@@ -339,7 +399,8 @@ impl Routing {
             _ => return now,
         };
         let zone = if m.zone.is_empty() { shop.timezone.as_str() } else { m.zone };
-        let zones: Vec<TimeZone> = [Some(zone), area_code::zone(m.address)].into_iter().flatten().filter_map(|z| TimeZone::get(z).ok()).collect();
+        let zones: Vec<TimeZone> =
+            [Some(zone), area_code::zone(m.address)].into_iter().flatten().filter_map(|z| TimeZone::get(z).ok()).collect();
         let opens = window.opens(&zones, now);
         // Offers spread after an opening; the same one always by the same.
         let spread = u64::try_from(self.jitter.as_millis()).unwrap_or(0);
@@ -456,7 +517,8 @@ pub(super) fn routing(s: &Settings, currency: &str) -> Routing {
     let money = |name| Currency::parse(currency).and_then(|c| parse_decimal(s.text(name), c).ok());
     let given_states = s.table("marketing_states").into_iter().flat_map(|t| &t.0);
     let states = quiet::STATES.iter().map(|(state, hours)| ((*state).to_owned(), (*hours).to_owned()));
-    let states = states.chain(given_states.filter_map(|(state, v)| if let Setting::Text(t) = v { Some((state.clone(), t.clone())) } else { None }));
+    let states =
+        states.chain(given_states.filter_map(|(state, v)| if let Setting::Text(t) = v { Some((state.clone(), t.clone())) } else { None }));
     Routing {
         fresh: length(s, "fresh"),
         retry: list(s, "retry").iter().filter_map(|v| if let Setting::Duration(d) = v { Some(*d) } else { None }).collect(),
@@ -549,7 +611,9 @@ fn hold(entry: &Setting) -> Option<Hold> {
 
 fn frequencies(s: &Settings) -> Vec<(Channel, u32, Duration)> {
     let Some(table) = s.table("frequency") else { return consent::FREQUENCY.to_vec() };
-    let named = |channel: &Channel| texts(table, channel.word()).iter().filter_map(|t| frequency(t)).map(|(n, d)| (*channel, n, d)).collect::<Vec<_>>();
+    let named = |channel: &Channel| {
+        texts(table, channel.word()).iter().filter_map(|t| frequency(t)).map(|(n, d)| (*channel, n, d)).collect::<Vec<_>>()
+    };
     let kept = consent::FREQUENCY.iter().filter(|(channel, _, _)| !table.0.contains_key(channel.word())).copied();
     Channel::ALL.iter().flat_map(named).chain(kept).collect()
 }

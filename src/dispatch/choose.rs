@@ -371,7 +371,8 @@ impl Core {
             && !rules.has_lapsed(&entry.reason, entry.at, now.wall)
         {
             // What was known when it was decided was weighed then, with what the customer typed.
-            let weighed = entry.at <= d.made_at && matches!(Suppress::from_word(&entry.reason), Some(Suppress::Complaint | Suppress::Erased));
+            let weighed =
+                entry.at <= d.made_at && matches!(Suppress::from_word(&entry.reason), Some(Suppress::Complaint | Suppress::Erased));
             if d.kind.held_back_by(&entry.reason, weighed || d.kind == Kind::Resend) {
                 return Ok(Some(format!("suppressed:{}", entry.reason)));
             }

@@ -450,7 +450,8 @@ impl Core {
             WhenUncertain::Drop => State::Cancelled,
             _ => return Ok(()),
         };
-        if tx.transition(d.id, State::Uncertain, to, if to == State::Ready { "repeat" } else { "dropped" }, now.wall)? && to == State::Ready {
+        if tx.transition(d.id, State::Uncertain, to, if to == State::Ready { "repeat" } else { "dropped" }, now.wall)? && to == State::Ready
+        {
             let pause = self.config.routing.retry.first().copied().unwrap_or_default();
             tx.set_due(d.id, now.wall + self.random.jitter(pause))?;
         }

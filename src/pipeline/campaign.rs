@@ -109,7 +109,8 @@ fn recipient(
     }
     let mut random = [0; 10];
     random.iter_mut().zip(hash16(format!("{}|{}", plan.id, contact.contact_id).as_bytes())).for_each(|(to, from)| *to = from);
-    let about = About { receipt: None, id: ReceiptId::new(cx.now.wall.0, random), body: Some(body), at: cx.now.wall, thread: "", test: false };
+    let about =
+        About { receipt: None, id: ReceiptId::new(cx.now.wall.0, random), body: Some(body), at: cx.now.wall, thread: "", test: false };
     let which = Which { campaign: plan.id, ..Which::default() };
     queue::message(tx, cx, &about, &which, &decision)?;
     Ok(None)

@@ -235,7 +235,9 @@ fn consider<P: People>(facts: &Facts<'_>, people: &P, channel: Channel) -> Resul
     if !facts.configured.contains(&channel) {
         return Ok(Err("channel_off".to_owned()));
     }
-    if facts.now.good && facts.now.wall.since(facts.at) > facts.rules.time_to_live(facts.kind, channel) {
+    // A moment that cannot be believed expires nothing: a clock that is wrong must not cost a receipt.
+    let at = super::believable(facts.at, facts.now);
+    if facts.now.good && facts.now.wall.since(at) > facts.rules.time_to_live(facts.kind, channel) {
         return Ok(Err("ttl".to_owned()));
     }
     if facts.kind.is_marketing() {

@@ -9,6 +9,7 @@ use crate::config::checked::{Receipts, Route};
 use crate::domain::event::Event;
 use crate::domain::ids::{ReceiptId, dedup_key, hash16};
 use crate::domain::message::{Audience, Kind};
+use crate::domain::notice::{Made, Staff};
 use crate::domain::sale::{Customer, Sale};
 use crate::domain::time::UnixMs;
 use crate::store::inbox::{Body, NewRawEvent, RawEvent};
@@ -95,7 +96,8 @@ pub(super) fn of_sale(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale
         _ if sale.transaction_type.word() == "void" => "sale.voided",
         _ => "refund.processed",
     };
-    let mut own = cx.config.routes.iter().filter(|(name, r)| r.acts_on(kind) && !matches!(name.as_str(), "receipts" | "refunds")).peekable();
+    let mut own =
+        cx.config.routes.iter().filter(|(name, r)| r.acts_on(kind) && !matches!(name.as_str(), "receipts" | "refunds")).peekable();
     let told = told_at_once(cx, sale, kind);
     if own.peek().is_none() && !told {
         return Ok(());
@@ -110,6 +112,8 @@ pub(super) fn of_sale(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale
         follow(tx, cx, origin, name, route, &about, &subject, &shown)?;
     }
     if told && let Some((channel, to)) = staff(cx) {
+        let body = tx.put_body(&Body::pack(for_staff(sale, kind).to_string().as_bytes()))?;
+        let about = About { body: Some(body), ..about };
         let which = Which { slot: "staff", ..Which::default() };
         queue::to_destination(tx, cx, &about, &which, Kind::StaffEvent, Audience::Staff, (channel, &to))?;
     }
@@ -123,6 +127,24 @@ fn told_at_once(cx: &Context<'_>, sale: &Sale, kind: &str) -> bool {
         "sale.completed" => rules.per_sale.is_some_and(|over| sale.totals.grand > over),
         _ => rules.refund_alert_over.is_some_and(|over| sale.totals.grand > over),
     }
+}
+
+/// What the staff hear of a sale: no word on who bought.
+fn for_staff(sale: &Sale, kind: &str) -> Value {
+    let made = match kind {
+        "sale.voided" => Staff::new(Made::VoidOver),
+        "refund.processed" => Staff::new(Made::RefundOver),
+        _ => Staff::default(),
+    };
+    let staff = Staff {
+        title: if made.made.is_some() { String::new() } else { format!("{} {}", sale.receipt_number, sale.money(sale.totals.grand)) },
+        number: sale.receipt_number.clone(),
+        amount: Some(sale.money(sale.totals.grand)),
+        object: sale.workstation_id.clone(),
+        cashier: sale.operator_id.clone(),
+        ..made
+    };
+    json!({"type": kind, "id": sale.transaction_id, "time": sale.at.rfc3339(), "subject": sale.transaction_id, "data": staff.data()})
 }
 
 /// Where the staff hear of things.

@@ -263,7 +263,8 @@ pub(super) fn store(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Post
     let decision = document(tx.read(), cx, origin, sale, kind_of(sale), at)?;
     let receipt = put(tx, cx, origin, posted, raw_event, decision.no_message)?;
     tx.put_native(receipt, &sale.native_ids)?;
-    let about = About { receipt: Some(receipt), id: posted.receipt_id, body: None, at: believable(at, cx.now), thread: "", test: origin.test };
+    let about =
+        About { receipt: Some(receipt), id: posted.receipt_id, body: None, at: believable(at, cx.now), thread: "", test: origin.test };
     if sale.transaction_type == TransactionType::Void && undo(tx, cx, sale)? {
         tx.set_no_message(receipt, "declined")?; // the customer never had the first one
     } else {

@@ -61,7 +61,9 @@ pub fn find(read: Snapshot<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale) 
 
 /// The number of a sale that has none of its own is its transaction's id.
 fn has_number(first: &Receipt, sale: &Sale) -> bool {
-    first.receipt_number != first.transaction_id && sale.receipt_number != sale.transaction_id && first.receipt_number != sale.receipt_number
+    first.receipt_number != first.transaction_id
+        && sale.receipt_number != sale.transaction_id
+        && first.receipt_number != sale.receipt_number
 }
 
 fn by_id(read: Snapshot<'_>, sale: &Sale) -> Result<Option<Receipt>> {
@@ -152,7 +154,11 @@ fn fill(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, first: &
 
 /// How much a document says.
 fn richness(sale: &Sale) -> usize {
-    sale.lines.len() * 4 + sale.taxes.len() + sale.tenders.len() + usize::from(sale.loyalty.is_some()) + usize::from(!sale.customer.name.is_empty())
+    sale.lines.len() * 4
+        + sale.taxes.len()
+        + sale.tenders.len()
+        + usize::from(sale.loyalty.is_some())
+        + usize::from(!sale.customer.name.is_empty())
 }
 
 /// The same source tells another total: the corrected document is one of its own, and stands beside the first.

@@ -126,7 +126,8 @@ pub fn sync(tx: Tx<'_>, cx: &Context<'_>, given: &Map<String, Value>, at: UnixMs
         language: either(text("language").unwrap_or_default(), &before.language),
         timezone: either(text("timezone").unwrap_or_default(), &before.timezone),
         region: either(text("region").unwrap_or_default(), &before.region),
-        preference: given_list("preference").map_or(before.preference, |list| list.iter().filter_map(|w| w.as_str().map(str::to_owned)).collect()),
+        preference: given_list("preference")
+            .map_or(before.preference, |list| list.iter().filter_map(|w| w.as_str().map(str::to_owned)).collect()),
         no_sharing: given.get("do_not_sell_or_share").and_then(Value::as_bool).unwrap_or(before.no_sharing),
     };
     let contact_id = match contact.contact_id.is_empty() {

@@ -53,15 +53,18 @@ pub fn asked_now(tx: Tx<'_>, cx: &Context<'_>, about: &About<'_>, which: &Which<
     write(tx, cx, about, which, decision, cx.now.wall)
 }
 
-fn write(tx: Tx<'_>, cx: &Context<'_>, about: &About<'_>, which: &Which<'_>, decision: &Decision, useful_from: UnixMs) -> Result<Option<i64>> {
+fn write(
+    tx: Tx<'_>,
+    cx: &Context<'_>,
+    about: &About<'_>,
+    which: &Which<'_>,
+    decision: &Decision,
+    useful_from: UnixMs,
+) -> Result<Option<i64>> {
     let Some((first, rest)) = decision.chain.split_first() else { return Ok(None) };
     let chain: Vec<ChainStep> =
         rest.iter().map(|w| ChainStep { channel: w.channel.word().to_owned(), address: w.address.clone() }).collect();
-    let chain = if chain.is_empty() {
-        String::new()
-    } else {
-        serde_json::to_string(&chain).map_err(|e| StoreError::Sql(e.to_string()))?
-    };
+    let chain = if chain.is_empty() { String::new() } else { serde_json::to_string(&chain).map_err(|e| StoreError::Sql(e.to_string()))? };
     let audience = Audience::Customer;
     let intent = IntentId::new(decision.kind, &about.id, 0, audience.word(), which.slot);
     // A first choice that was good needs no word on why.
@@ -122,25 +125,12 @@ pub fn to_destination(
     let intent = IntentId::new(kind, &about.id, 0, audience.word(), &slot);
     let which = Which { slot: &slot, ..*which };
     let message = tx.put_message(&NewMessage {
-        receipt: about.receipt,
         body: about.body,
-        kind,
-        audience,
-        slot: &slot_of(about, &which),
-        intent,
-        made_at: cx.now.wall,
         sold_at: about.at,
-        fresh: false,
         test: about.test,
-        language: "",
         actor: which.actor,
-        chain: "",
-        why: "",
         route: which.route,
-        thread: "",
-        campaign: "",
-        zone: "",
-        region: "",
+        ..NewMessage::new(about.receipt, kind, audience, &slot_of(about, &which), intent, cx.now.wall)
     })?;
     let Some(message) = message else { return Ok(None) };
     let due = cx.now.wall + which.delay;

@@ -125,7 +125,8 @@ fn move_to(tx: Tx<'_>, cx: &Context<'_>, d: &Delivery, state: State, reason: &st
     // In flight: the report overtook the answer.
     let from = d.state;
     if from == State::Sending && matches!(state, State::Delivered | State::Complained) {
-        return Ok(tx.transition(d.id, from, State::Accepted, "", cx.now.wall)? && tx.transition(d.id, State::Accepted, state, reason, cx.now.wall)?);
+        return Ok(tx.transition(d.id, from, State::Accepted, "", cx.now.wall)?
+            && tx.transition(d.id, State::Accepted, state, reason, cx.now.wall)?);
     }
     if !from.may_become(state) {
         return Ok(false);

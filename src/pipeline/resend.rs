@@ -1,9 +1,9 @@
 //! A person asks for a receipt again, or gives an address late. The answer is the decision.
 
+use super::Context;
 use super::decide::{Decision, People, Way};
 use super::known::Known;
 use super::queue::{self, About, Which};
-use super::Context;
 use crate::config::Config;
 use crate::domain::address::{EmailAddress, PhoneNumber, mask};
 use crate::domain::channel::Channel;

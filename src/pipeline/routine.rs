@@ -5,25 +5,26 @@
 //! missed come as one.
 
 use super::Context;
-use super::queue::{self, About, Which};
 use super::campaign;
+use super::queue::{self, About, Which};
 use crate::domain::ids::{ReceiptId, hash16};
 use crate::domain::message::{Audience, Kind};
-use crate::domain::money::Currency;
-use crate::domain::time::UnixMs;
+use crate::domain::notice;
+use crate::domain::time::{UnixMs, for_people};
 use crate::store::inbox::Body;
 use crate::store::incidents::Incident;
 use crate::store::{Result, Tx};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The business day whose digest was made last.
 const DIGESTED: &str = "digested";
 
-/// Kinds of incident that speak of the line: who is told of them cannot be told before it is back.
-pub const OFFLINE: &str = "offline";
+/// When that was: what comes later of days before it is news.
+const DIGESTED_AT: &str = "digested_at";
 
 /// Everything that is due.
 pub fn tick(tx: Tx<'_>, cx: &Context<'_>, online: bool) -> Result<bool> {
@@ -42,10 +43,17 @@ fn alerts(tx: Tx<'_>, cx: &Context<'_>) -> Result<bool> {
     let untold = tx.read().untold(200)?;
     let Some(first) = untold.first() else { return Ok(false) };
     let Some((channel, to)) = cx.config.destination(route.to.as_deref(), false) else { return Ok(false) };
-    let rows: Vec<Value> = untold.iter().map(|i| incident(i, cx.now.wall)).collect();
+    let rows = untold.iter().map(incident).collect();
     let key: Vec<String> = untold.iter().map(|i| format!("{}:{}", i.id, u8::from(i.resolved_at.is_some()))).collect();
-    let document = json!({"type": "alert", "time": cx.now.wall.rfc3339(), "data": {"incidents": rows}});
-    let about = About { receipt: None, id: id_of("alert", &key.join(" "), first.raised_at), body: put(tx, &document)?, at: cx.now.wall, thread: "", test: false };
+    let document = document("alert", cx.now.wall, "", &notice::Alert { incidents: rows });
+    let about = About {
+        receipt: None,
+        id: id_of("alert", &key.join(" "), first.raised_at),
+        body: put(tx, &document)?,
+        at: cx.now.wall,
+        thread: "",
+        test: false,
+    };
     queue::to_destination(tx, cx, &about, &Which { route: "alerts", ..Which::default() }, Kind::Alert, Audience::Staff, (channel, &to))?;
     for i in &untold {
         tx.told(i.id, if i.resolved_at.is_some() { 2 } else { 1 })?;
@@ -53,10 +61,17 @@ fn alerts(tx: Tx<'_>, cx: &Context<'_>) -> Result<bool> {
     Ok(true)
 }
 
-fn incident(i: &Incident, now: UnixMs) -> Value {
+fn incident(i: &Incident) -> notice::Incident {
     let state = if i.resolved_at.is_some() { "resolved" } else { "raised" };
-    let lasted = i.resolved_at.unwrap_or(now).since(i.raised_at).as_secs();
-    json!({"alert": i.alert, "object": i.object, "state": state, "since": i.raised_at.rfc3339(), "until": i.resolved_at.map(UnixMs::rfc3339), "seconds": lasted})
+    let lasted = i.resolved_at.map(|at| format!("lasted {}", for_people(at.since(i.raised_at))));
+    notice::Incident {
+        alert: i.alert.clone(),
+        object: i.object.clone(),
+        state: state.to_owned(),
+        since: i.raised_at.rfc3339(),
+        text: lasted.unwrap_or_default(),
+        n: None,
+    }
 }
 
 // ---- the day in figures ----
@@ -85,22 +100,26 @@ pub fn digest(tx: Tx<'_>, cx: &Context<'_>, day: Date) -> Result<bool> {
         return Ok(false);
     }
     let first = before.checked_add(1.day()).unwrap_or(day).max(day.checked_sub(13.days()).unwrap_or(day));
+    let told = tx.read().fact(DIGESTED_AT)?.and_then(|ms| ms.parse().ok()).map_or(UnixMs::default(), UnixMs);
     let mut days = Vec::new();
     let mut at = first;
     while at <= day {
-        days.extend(figures(tx, cx, at)?);
+        days.extend(figures(tx, cx, at, told)?);
         at = at.checked_add(1.day()).unwrap_or(Date::MAX);
     }
     tx.put_fact(DIGESTED, &day.to_string())?;
+    tx.put_fact(DIGESTED_AT, &cx.now.wall.0.to_string())?;
     if days.is_empty() {
         return Ok(false); // nothing was sold and nothing waits: no news
     }
     let counts = tx.read().counts(cx.now.wall)?;
-    let waiting = ["ready", "retry", "sending"].iter().filter_map(|s| counts.get(s)).sum::<i64>();
-    let document = json!({"type": "digest", "time": cx.now.wall.rfc3339(), "subject": day.to_string(), "data": {
-        "store": cx.config.shop.name, "business_date": day.to_string(), "days": days, "version": 1,
-        "waiting": waiting, "held": counts.get("held").copied().unwrap_or(0), "uncertain": counts.get("uncertain").copied().unwrap_or(0),
-        "dead": counts.get("dead").copied().unwrap_or(0)}});
+    let open = |states: &[&str]| states.iter().filter_map(|s| counts.get(s)).sum::<i64>().unsigned_abs();
+    if let Some(last) = days.last_mut() {
+        last.waiting = open(&["ready", "retry", "sending"]);
+        last.dead = tx.read().dead_letters()?.unsigned_abs() + open(&["held", "uncertain"]);
+    }
+    let figures = notice::Digest { store: cx.config.shop.name.clone(), business_date: day.to_string(), days, version: 1 };
+    let document = document("digest", cx.now.wall, &day.to_string(), &figures);
     let zone = TimeZone::get(&cx.config.shop.timezone).unwrap_or(TimeZone::UTC);
     let id = id_of("digest", &day.to_string(), begin(&zone, day));
     let about = About { receipt: None, id, body: put(tx, &document)?, at: cx.now.wall, thread: "", test: false };
@@ -108,35 +127,46 @@ pub fn digest(tx: Tx<'_>, cx: &Context<'_>, day: Date) -> Result<bool> {
     Ok(queue::to_destination(tx, cx, &about, &which, Kind::Digest, Audience::Staff, (channel, &to))?.is_some())
 }
 
-/// The figures of one day; `None` where nothing happened.
-fn figures(tx: Tx<'_>, cx: &Context<'_>, day: Date) -> Result<Option<Value>> {
+/// The figures of one day; `None` where nothing happened. Sums are of the shop's own currency.
+fn figures(tx: Tx<'_>, cx: &Context<'_>, day: Date, told: UnixMs) -> Result<Option<notice::Day>> {
     let zone = TimeZone::get(&cx.config.shop.timezone).unwrap_or(TimeZone::UTC);
     let (from, to) = (begin(&zone, day), begin(&zone, day.checked_add(1.day()).unwrap_or(day)));
     let sums = tx.read().day_sums(from, to)?;
-    let late: Vec<Value> = tx.read().came_late(from, to)?.into_iter().map(|(date, n)| json!({"date": local_day(&zone, date), "n": n})).collect();
     let channels = tx.read().day_channels(from, to)?;
     let offline = tx.read().offline_minutes(from, to.min(cx.now.wall))?;
-    if sums.is_empty() && channels.is_empty() && offline == 0 {
+    let late = tx.read().came_late(told.max(from - std::time::Duration::from_secs(86_400)), from, to.min(cx.now.wall))?;
+    if sums.is_empty() && channels.is_empty() && offline == 0 && late.is_empty() {
         return Ok(None);
     }
-    let of = |kind: &str| {
-        let rows = sums.iter().filter(|s| s.0 == kind);
-        let n: i64 = rows.clone().map(|s| s.2).sum();
-        let totals: Vec<Value> = rows.map(|s| money(&s.1, s.3)).collect();
-        json!({"n": n, "totals": totals})
+    let tally = |kinds: &[&str]| {
+        let rows = sums.iter().filter(|s| kinds.contains(&s.0.as_str()));
+        let total = rows.clone().filter(|s| s.1 == cx.config.shop.currency).map(|s| s.3).sum();
+        notice::Tally { n: rows.map(|s| s.2).sum::<i64>().unsigned_abs(), total }
     };
-    let mut by_channel = serde_json::Map::new();
+    let mut by_channel = Vec::<notice::ChannelTally>::new();
     for (channel, state, n) in channels {
-        by_channel.entry(channel).or_insert_with(|| json!({})).as_object_mut().map(|row| row.insert(state, n.into()));
+        if by_channel.last().is_none_or(|c| c.channel != channel) {
+            by_channel.push(notice::ChannelTally { channel, ..notice::ChannelTally::default() });
+        }
+        if let Some(last) = by_channel.last_mut() {
+            last.states.insert(state, n.unsigned_abs());
+        }
     }
-    let errors: Vec<Value> = tx.read().top_errors(from, to, 5)?.into_iter().map(|(text, n)| json!([text, n])).collect();
-    Ok(Some(json!({"date": day.to_string(), "sales": of("sale"), "exchanges": of("exchange"), "refunds": of("return"), "voids": of("void"),
-        "by_channel": by_channel, "offline_minutes": offline, "corrections": late, "top_errors": errors})))
-}
-
-fn money(currency: &str, minor: i64) -> Value {
-    let amount = Currency::parse(currency).map(|currency| crate::domain::money::Money { minor, currency }.decimal());
-    json!({"currency": currency, "amount": amount.unwrap_or_else(|| minor.to_string())})
+    let correction = |(at, n, total): (UnixMs, i64, i64)| notice::Correction {
+        date: zone.to_datetime(at.instant()).date().to_string(),
+        sales: notice::Tally { n: n.unsigned_abs(), total },
+    };
+    Ok(Some(notice::Day {
+        date: day.to_string(),
+        sales: tally(&["sale", "exchange"]),
+        refunds: tally(&["return"]),
+        voids: tally(&["void"]).n,
+        by_channel,
+        offline_minutes: offline.unsigned_abs(),
+        corrections: late.into_iter().map(correction).collect(),
+        top_errors: tx.read().top_errors(from, to, 5)?.into_iter().map(|(text, n)| (text, n.unsigned_abs())).collect(),
+        ..notice::Day::default()
+    }))
 }
 
 fn begin(zone: &TimeZone, day: Date) -> UnixMs {
@@ -144,8 +174,9 @@ fn begin(zone: &TimeZone, day: Date) -> UnixMs {
     zone.to_ambiguous_timestamp(midnight).compatible().map(|t| UnixMs(t.as_millisecond())).unwrap_or_default()
 }
 
-fn local_day(zone: &TimeZone, at: UnixMs) -> String {
-    zone.to_datetime(at.instant()).date().to_string()
+/// An event of our own, as it is kept.
+fn document(kind: &str, at: UnixMs, subject: &str, data: &impl Serialize) -> Value {
+    json!({"type": kind, "time": at.rfc3339(), "subject": subject, "data": serde_json::to_value(data).unwrap_or_default()})
 }
 
 fn put(tx: Tx<'_>, document: &Value) -> Result<Option<i64>> {

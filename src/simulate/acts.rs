@@ -42,7 +42,8 @@ impl World {
         let bytes = sale.to_string().into_bytes();
         let read = lan::sale(&bytes).map_err(|refusal| ScenarioError::Other(format!("sale {label}: {refusal:?}")))?;
         let receipt_id = ReceiptId::new(self.now().wall.0, random::bytes(self.random.as_ref()));
-        let posted = Posted { body: Body::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key: None, event_id };
+        let posted =
+            Posted { body: Body::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key: None, event_id };
         let origin = self.origin(&source);
         match self.unit(|tx, cx| intake::keep_sale(tx, cx, &origin, &posted))? {
             None => self.at(self.time + TILL_RETRY, Item::Happens(again)),
@@ -162,8 +163,7 @@ impl World {
         let audience: Vec<Contact> = plan.audience.iter().map(|id| self.contact(id)).collect::<Result<_>>()?;
         let provider = self.config.channels.get(&plan.channel).and_then(|c| c.providers.first());
         let rate = provider.and_then(|name| self.facts.get(name)).map_or(crate::config::checked::Rate::per_second(1), |f| f.rate);
-        let plan =
-            Plan { id: &plan.id, channel: plan.channel, template: &plan.template, data: plan.data.clone(), end: plan.end, rate };
+        let plan = Plan { id: &plan.id, channel: plan.channel, template: &plan.template, data: plan.data.clone(), end: plan.end, rate };
         Ok(self.unit(|tx, cx| campaign::plan(tx, cx, &plan, &audience))?.is_some())
     }
 

@@ -61,7 +61,8 @@ impl World {
         rows.sort_by(|a, b| a.0.cmp(b.0));
         for (label, receipt) in rows {
             let receipt = receipt?;
-            receipts.push(json!({"id": label, "receipt": label, "sources": read.sources_of(&receipt)?, "state": shown::state(read, &receipt)?,
+            receipts
+                .push(json!({"id": label, "receipt": label, "sources": read.sources_of(&receipt)?, "state": shown::state(read, &receipt)?,
                 "notes": read.sightings_of(receipt.row)?.into_iter().map(|(_, _, note)| note).collect::<Vec<_>>()}));
             for d in read.deliveries_of(receipt.row)? {
                 list(&d, label, &mut deliveries, &mut dead);

@@ -56,22 +56,51 @@ pub enum Cut {
 #[derive(Clone, Debug)]
 pub enum Happening {
     /// A till, or another source, tells of a sale or a refund.
-    Sale { label: String, source: String, sale: Value, event_id: Option<String> },
+    Sale {
+        label: String,
+        source: String,
+        sale: Value,
+        event_id: Option<String>,
+    },
     /// An event of another type is posted.
-    Event { label: Option<String>, event: Value },
+    Event {
+        label: Option<String>,
+        event: Value,
+    },
     LineDown,
     LineUp,
     ClockStep(i64),
     PowerCut(Cut),
     Boot,
     Restart,
-    Resend { label: String, channel: Option<Channel>, address: String, by: String },
+    Resend {
+        label: String,
+        channel: Option<Channel>,
+        address: String,
+        by: String,
+    },
     /// A provider reports what became of a message.
-    Report { label: String, channel: Option<Channel>, what: What, event_id: String },
-    InboundSms { from: String, text: String },
-    Unsubscribe { contact: String, channel: Channel },
-    Erase { contact: String },
-    Consent { contact: String, entry: Map<String, Value> },
+    Report {
+        label: String,
+        channel: Option<Channel>,
+        what: What,
+        event_id: String,
+    },
+    InboundSms {
+        from: String,
+        text: String,
+    },
+    Unsubscribe {
+        contact: String,
+        channel: Channel,
+    },
+    Erase {
+        contact: String,
+    },
+    Consent {
+        contact: String,
+        entry: Map<String, Value>,
+    },
     Campaign(Box<CampaignPlan>),
     CampaignPause(String),
     CampaignResume(String),

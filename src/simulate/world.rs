@@ -280,7 +280,8 @@ impl World {
         let online = writer.read().fact("online_ms")?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
         let now = self.now();
         let line = Line::new(now, Duration::from_millis(online));
-        let mut core = Core::new(self.config.clone(), self.facts.clone(), self.composer.clone(), self.key.clone(), self.random.clone(), line, now);
+        let mut core =
+            Core::new(self.config.clone(), self.facts.clone(), self.composer.clone(), self.key.clone(), self.random.clone(), line, now);
         writer.run(|tx| core.boot(tx, now))?;
         self.agent = Some(Box_ { writer, core, floor });
         if !self.line_up {

@@ -63,8 +63,9 @@ impl super::Snapshot<'_> {
 
     /// All campaigns.
     pub fn campaigns(&self) -> Result<Vec<Campaign>> {
-        let mut select =
-            self.sql("SELECT id, channel, template, state, reason, matched, planned, skipped, changed_at FROM campaign ORDER BY changed_at, id")?;
+        let mut select = self.sql(
+            "SELECT id, channel, template, state, reason, matched, planned, skipped, changed_at FROM campaign ORDER BY changed_at, id",
+        )?;
         Ok(select.query_map([], campaign)?.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -80,8 +81,9 @@ impl super::Snapshot<'_> {
 
     /// When the last recipient of a campaign ended.
     pub fn campaign_ended(&self, id: &str) -> Result<Option<UnixMs>> {
-        let mut select =
-            self.sql("SELECT max(d.ended_at) FROM message m JOIN delivery d ON d.id BETWEEN m.id * 16 AND m.id * 16 + 15 WHERE m.campaign = ?1")?;
+        let mut select = self.sql(
+            "SELECT max(d.ended_at) FROM message m JOIN delivery d ON d.id BETWEEN m.id * 16 AND m.id * 16 + 15 WHERE m.campaign = ?1",
+        )?;
         Ok(select.query_row([id], |row| row.get::<_, Option<i64>>(0))?.map(UnixMs))
     }
 }

@@ -26,13 +26,7 @@ impl Tx<'_> {
     /// Removes contacts, consents, suppressions and soft bounces of these addresses, cancels what waits for
     /// them, and clears addresses and contents of what is over. `strip` takes the customer out of a document.
     /// Offers and receipts to the same address by another contact go as well: an address is one person's.
-    pub fn erase(
-        &self,
-        contact_id: &str,
-        addresses: &[String],
-        strip: impl Fn(&[u8]) -> Option<Vec<u8>>,
-        now: UnixMs,
-    ) -> Result<Erased> {
+    pub fn erase(&self, contact_id: &str, addresses: &[String], strip: impl Fn(&[u8]) -> Option<Vec<u8>>, now: UnixMs) -> Result<Erased> {
         let mut done = Erased::default();
         self.sql("DELETE FROM contact WHERE contact_id = ?1")?.execute([contact_id])?;
         for address in addresses.iter().filter(|a| !a.is_empty()) {

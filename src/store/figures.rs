@@ -15,12 +15,14 @@ impl Snapshot<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Sales of earlier days that came within a time: the first moment of each of those days' sales, how many.
-    pub fn came_late(&self, from: UnixMs, to: UnixMs) -> Result<Vec<(UnixMs, i64)>> {
+    /// Sales of before a day that came within a time: the first moment of each of those days, how many, sum in
+    /// minor units.
+    pub fn came_late(&self, from: UnixMs, day: UnixMs, to: UnixMs) -> Result<Vec<(UnixMs, i64, i64)>> {
         let mut select = self.sql(
-            "SELECT min(sold_at), count(*) FROM receipt WHERE taken_at >= ?1 AND taken_at < ?2 AND sold_at < ?1 GROUP BY (?1 - 1 - sold_at) / 86400000 ORDER BY 1",
+            "SELECT min(sold_at), count(*), sum(total) FROM receipt WHERE taken_at >= ?1 AND taken_at < ?3 AND sold_at < ?2
+             GROUP BY (?2 - 1 - sold_at) / 86400000 ORDER BY 1",
         )?;
-        let rows = select.query_map((from.0, to.0), |row| Ok((UnixMs(row.get(0)?), row.get(1)?)))?;
+        let rows = select.query_map((from.0, day.0, to.0), |row| Ok((UnixMs(row.get(0)?), row.get(1)?, row.get(2)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 

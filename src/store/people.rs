@@ -108,8 +108,11 @@ impl Tx<'_> {
 
     /// Notes a soft bounce and gives how many there are, and over how long they are spread.
     pub fn soft_bounce(&self, channel: Channel, address: &str, at: UnixMs) -> Result<(u32, std::time::Duration)> {
-        self.sql("INSERT INTO soft_bounce(channel, address, at) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING")?
-            .execute((channel.word(), address, at.0))?;
+        self.sql("INSERT INTO soft_bounce(channel, address, at) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING")?.execute((
+            channel.word(),
+            address,
+            at.0,
+        ))?;
         let mut select = self.sql("SELECT count(*), min(at), max(at) FROM soft_bounce WHERE channel = ?1 AND address = ?2")?;
         let row = select.query_row((channel.word(), address), |row| Ok((row.get(0)?, UnixMs(row.get(1)?), UnixMs(row.get(2)?))))?;
         Ok((row.0, row.2.since(row.1)))
@@ -182,7 +185,8 @@ impl Snapshot<'_> {
             if value.is_empty() {
                 continue;
             }
-            let sql = format!("SELECT {CONTACT} FROM contact WHERE {column} = ?1 AND {column} <> '' ORDER BY changed_at DESC, id DESC LIMIT 1");
+            let sql =
+                format!("SELECT {CONTACT} FROM contact WHERE {column} = ?1 AND {column} <> '' ORDER BY changed_at DESC, id DESC LIMIT 1");
             if let Some(found) = self.sql(&sql)?.query_row([value], contact).optional()? {
                 return Ok(Some(found));
             }
@@ -192,9 +196,8 @@ impl Snapshot<'_> {
 
     /// What was said last of a purpose on an address. A state that this release does not know counts as no.
     pub fn consent(&self, channel: Channel, address: &str, purpose: Purpose) -> Result<Option<Entry>> {
-        let mut select = self.sql(
-            "SELECT state, at FROM consent WHERE channel = ?1 AND address = ?2 AND purpose = ?3 ORDER BY at DESC, id DESC LIMIT 1",
-        )?;
+        let mut select = self
+            .sql("SELECT state, at FROM consent WHERE channel = ?1 AND address = ?2 AND purpose = ?3 ORDER BY at DESC, id DESC LIMIT 1")?;
         let row = select.query_row((channel.word(), address, purpose.word()), |row| {
             let state: String = row.get(0)?;
             Ok(Entry { state: State::from_word(&state).unwrap_or(State::Denied), at: UnixMs(row.get(1)?), renewed: UnixMs::default() })

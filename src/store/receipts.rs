@@ -82,7 +82,8 @@ const SCAN: i64 = 20_000;
 /// pages at its end; a look at a shelf costs three pages.
 const SHELF: i64 = 2048;
 
-pub(super) const COLUMNS: &str = "receipt.id, receipt_id, body, content, taken_at, sold_at, source, till, workstation_id, unit_id, transaction_id,
+pub(super) const COLUMNS: &str =
+    "receipt.id, receipt_id, body, content, taken_at, sold_at, source, till, workstation_id, unit_id, transaction_id,
     transaction_type, receipt_number, total, currency, last4, no_message, coalesce(name, ''), coalesce(email, ''), coalesce(phone, '')
     FROM receipt LEFT JOIN buyer ON buyer.receipt = receipt.id";
 

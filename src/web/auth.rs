@@ -35,7 +35,9 @@ impl Who {
     pub fn till(self) -> Result<Origin, Problem> {
         match self {
             Who::Till(origin) => Ok(origin),
-            Who::Owner => Ok(Origin { till: "local".into(), source: "local".into(), test: false, receipts: Receipts::Always, overlaps: false }),
+            Who::Owner => {
+                Ok(Origin { till: "local".into(), source: "local".into(), test: false, receipts: Receipts::Always, overlaps: false })
+            }
             Who::Loopback | Who::Nobody => Err(unauthorized()),
         }
     }

@@ -18,8 +18,8 @@ use crate::compose::Composer;
 use crate::config::Config;
 use crate::dispatch::run::Handle;
 pub use crate::observe::metrics::Counters;
-use crate::store::{Options, Readers, Writer};
 use crate::pipeline;
+use crate::store::{Options, Readers, Writer};
 use crate::sys::clock::{Clock, Now};
 use crate::sys::device_key::DeviceKey;
 use crate::sys::heavy::Heavy;
@@ -27,8 +27,8 @@ use crate::sys::random::Random;
 use crate::sys::supervisor::Supervisor;
 use axum::Router;
 use axum::routing::{get, post};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// What can be changed while it runs: all of it together, or nothing.
 #[derive(Clone)]

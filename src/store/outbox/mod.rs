@@ -42,6 +42,33 @@ pub struct NewMessage<'a> {
     pub region: &'a str,
 }
 
+impl<'a> NewMessage<'a> {
+    /// A message of now with nothing special about it.
+    pub fn new(receipt: Option<i64>, kind: Kind, audience: Audience, slot: &'a str, intent: IntentId, now: UnixMs) -> Self {
+        NewMessage {
+            receipt,
+            body: None,
+            kind,
+            audience,
+            slot,
+            intent,
+            made_at: now,
+            sold_at: now,
+            fresh: false,
+            test: false,
+            language: "",
+            actor: "",
+            chain: "",
+            why: "",
+            route: "",
+            thread: "",
+            campaign: "",
+            zone: "",
+            region: "",
+        }
+    }
+}
+
 /// A delivery to be stored.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // the columns' meaning stands in the schema
@@ -235,33 +262,34 @@ impl Tx<'_> {
 
     /// Queues the upload of a receipt's page, once.
     #[allow(clippy::too_many_arguments)] // what a row is made of
-    pub fn put_publishing(&self, receipt: i64, id: &ReceiptId, language: &str, priority: u8, sold_at: UnixMs, now: UnixMs, expires: UnixMs) -> Result<()> {
+    pub fn put_publishing(
+        &self,
+        receipt: i64,
+        id: &ReceiptId,
+        language: &str,
+        priority: u8,
+        sold_at: UnixMs,
+        now: UnixMs,
+        expires: UnixMs,
+    ) -> Result<()> {
         let (kind, audience, slot) = (Kind::Receipt, Audience::System, "publish");
-        let message = self.put_message(&NewMessage {
-            receipt: Some(receipt),
-            body: None,
-            kind,
-            audience,
-            slot,
-            intent: IntentId::new(kind, id, 0, audience.word(), slot),
-            made_at: now,
-            sold_at,
-            fresh: true,
-            test: false,
-            language,
-            actor: "",
-            chain: "",
-            why: "",
-            route: "",
-            thread: "",
-            campaign: "",
-            zone: "",
-            region: "",
-        })?;
+        let intent = IntentId::new(kind, id, 0, audience.word(), slot);
+        let message = NewMessage { sold_at, fresh: true, language, ..NewMessage::new(Some(receipt), kind, audience, slot, intent, now) };
+        let message = self.put_message(&message)?;
         let Some(message) = message else { return Ok(()) };
         let channel = Channel::Publish;
-        let delivery =
-            NewDelivery { message, step: 1, channel, address: slot, state: State::Ready, reason: "", priority, due: now, expires, online_ms: None };
+        let delivery = NewDelivery {
+            message,
+            step: 1,
+            channel,
+            address: slot,
+            state: State::Ready,
+            reason: "",
+            priority,
+            due: now,
+            expires,
+            online_ms: None,
+        };
         self.put_delivery(&delivery).map(|_| ())
     }
 

@@ -54,7 +54,8 @@ impl Snapshot<'_> {
 
     /// The newest moment that a message of an order or the like speaks of.
     pub fn thread_newest(&self, thread: &str) -> Result<Option<UnixMs>> {
-        let newest: Option<i64> = self.sql("SELECT max(sold_at) FROM message WHERE thread = ?1 AND thread <> ''")?.query_row([thread], |row| row.get(0))?;
+        let newest: Option<i64> =
+            self.sql("SELECT max(sold_at) FROM message WHERE thread = ?1 AND thread <> ''")?.query_row([thread], |row| row.get(0))?;
         Ok(newest.map(UnixMs))
     }
 
@@ -69,7 +70,8 @@ impl Snapshot<'_> {
 
     /// What waits for another attempt at a provider.
     pub fn waiting_at(&self, provider: &str, limit: u32) -> Result<Vec<Delivery>> {
-        let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE state IN ('ready', 'retry') AND provider = ?1 ORDER BY d.id LIMIT ?2"))?;
+        let mut select = self
+            .sql(&format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE state IN ('ready', 'retry') AND provider = ?1 ORDER BY d.id LIMIT ?2"))?;
         readable(select.query_map((provider, limit), delivery)?)
     }
 
@@ -86,7 +88,8 @@ impl Snapshot<'_> {
 
     /// The delivery that uploads a receipt's page, where there is one.
     pub fn publishing(&self, receipt: i64) -> Result<Option<Delivery>> {
-        let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt = ?1 AND d.channel = 'publish' ORDER BY d.id DESC LIMIT 1"))?;
+        let mut select = self
+            .sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt = ?1 AND d.channel = 'publish' ORDER BY d.id DESC LIMIT 1"))?;
         Ok(select.query_row([receipt], delivery).optional()?)
     }
 
@@ -133,9 +136,8 @@ impl Snapshot<'_> {
         if let Some(found) = found.into_iter().find(same) {
             return Ok(Some(found));
         }
-        let mut select = self.sql(&format!(
-            "SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt IS NULL AND m.intent BETWEEN ?1 AND ?2 AND d.step = ?3"
-        ))?;
+        let mut select =
+            self.sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt IS NULL AND m.intent BETWEEN ?1 AND ?2 AND d.step = ?3"))?;
         let found = readable(select.query_map((first, last, step), delivery)?)?;
         Ok(found.into_iter().find(same))
     }
