@@ -68,10 +68,8 @@ pub struct Document<'a> {
     pub link: Option<&'a str>,
     /// No real purchase.
     pub test: bool,
-    /// The customer agreed to advertising on this channel.
+    /// The customer agreed to advertising on this channel: the brand's promotions may show.
     pub promo: bool,
-    /// Offers of the shop, shown only where `promo` is set.
-    pub promotions: &'a [String],
     /// It takes the place of the receipt of this number.
     pub corrects: Option<&'a str>,
     /// A template of the shop's own by its name, e.g. `thanks` for `thanks.html.j2`.
@@ -93,7 +91,6 @@ impl<'a> Document<'a> {
             link: None,
             test: false,
             promo: false,
-            promotions: &[],
             corrects: None,
             template: None,
             default_language: None,

@@ -50,6 +50,7 @@ pub fn brand() -> Brand {
         legal: vec!["Registered in New York, no. 0000000".into()],
         return_policy: "Bring it back within 30 days with this receipt, unopened.".into(),
         statement_name: "FRESHFIELDS SPRINGFIELD".into(),
+        promotions: Vec::new(),
         links: vec![("Our shop".into(), "https://freshfields.example/".into())],
     }
 }
@@ -309,9 +310,10 @@ fn subjects_copies_and_late_ones() {
 
 #[test]
 fn offers_only_where_they_are_agreed_to_and_points_always() {
-    let (c, shop, brand, sale) = (composer(), shop(), brand(), sale(&sample("sale.json")));
-    let offers = ["10 % off all teas <b>".to_owned(), "x".repeat(900), String::new(), "three".to_owned(), "four".to_owned()];
-    let doc = Document { promotions: &offers, promo: true, ..Document::new(&sale, &shop, &brand) };
+    let (c, shop, sale) = (composer(), shop(), sale(&sample("sale.json")));
+    let promotions = vec!["10 % off all teas <b>".to_owned(), "x".repeat(900), String::new(), "three".to_owned(), "four".to_owned()];
+    let brand = Brand { promotions, ..brand() };
+    let doc = Document { promo: true, ..Document::new(&sale, &shop, &brand) };
     let (mail, page, text) = (c.email(&doc, "", "").unwrap(), c.page_html(&doc).unwrap(), c.sms(&doc, "", false).unwrap().text);
     assert!(mail.html.contains("10 % off all teas &lt;b&gt;") && mail.text.contains("For you\n10 % off") && page.contains("10 % off"));
     assert!(mail.html.contains("three") && !mail.html.contains("four") && !mail.html.contains(&"x".repeat(250)), "a few short ones");
