@@ -24,8 +24,10 @@ pub mod sms;
 mod tests;
 mod view;
 pub mod viewer;
+mod way;
 
 pub use notice::Notice;
+pub use way::Way;
 
 use crate::domain::content;
 use crate::domain::notice::Unreadable;
