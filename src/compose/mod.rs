@@ -24,8 +24,10 @@ pub mod sms;
 mod tests;
 mod view;
 pub mod viewer;
+mod way;
 
 pub use notice::Notice;
+pub use way::Way;
 
 use crate::domain::content;
 use crate::domain::notice::Unreadable;
@@ -68,10 +70,8 @@ pub struct Document<'a> {
     pub link: Option<&'a str>,
     /// No real purchase.
     pub test: bool,
-    /// The customer agreed to advertising on this channel.
+    /// The customer agreed to advertising on this channel: the brand's promotions may show.
     pub promo: bool,
-    /// Offers of the shop, shown only where `promo` is set.
-    pub promotions: &'a [String],
     /// It takes the place of the receipt of this number.
     pub corrects: Option<&'a str>,
     /// A template of the shop's own by its name, e.g. `thanks` for `thanks.html.j2`.
@@ -93,7 +93,6 @@ impl<'a> Document<'a> {
             link: None,
             test: false,
             promo: false,
-            promotions: &[],
             corrects: None,
             template: None,
             default_language: None,

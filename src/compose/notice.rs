@@ -9,7 +9,7 @@ use crate::compose::{AUTO_SUBMITTED, ComposeError, Composer, brief, data, facts,
 use crate::domain::content;
 use crate::domain::message::Kind;
 use crate::domain::money::Currency;
-use crate::domain::notice::About;
+use crate::domain::notice::{About, Parcel};
 use crate::domain::shop::{Brand, Shop};
 use crate::domain::text::one_line;
 use crate::domain::time::UnixMs;
@@ -163,6 +163,13 @@ impl Composer {
             let progress = news.progress(item).join(", ");
             let said = [news.quantity(item), item.text.clone()].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" × ");
             lines.push(if progress.is_empty() { said } else { format!("{said} ({progress})") });
+        }
+        if news.parcels().len() > 1 {
+            let said = |(parcel, n): (&Parcel, usize)| {
+                let facts = news.parcel_facts(parcel).into_iter().map(|(_, value)| value).collect::<Vec<_>>().join(", ");
+                format!("{}: {facts}", news.say("order.parcel", &[("n", &n.to_string())]))
+            };
+            lines.extend(news.parcels().iter().zip(1..).map(said));
         }
         match news.about {
             About::Digest(digest) => match digest.days.as_slice() {

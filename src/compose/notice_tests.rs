@@ -121,11 +121,11 @@ fn shown(c: &Composer, n: &Notice<'_>) -> (content::Email, String) {
 
 #[track_caller]
 fn fits(chat: &Chat, push: &Push, whatsapp: &Whatsapp) {
-    assert!(chat.fields.len() <= 10 && chat.text.lines().count() <= 21 && chat.plain().len() <= Chat::BYTES, "{chat:?}");
-    assert!(push.title.chars().count() <= 40 && push.body.chars().count() <= 110 && push.bytes() <= 3_500, "{push:?}");
-    assert!(whatsapp.text.chars().count() <= 1_024, "{whatsapp:?}");
+    assert!(chat.fields.len() <= 10 && chat.text.lines().count() <= 21 && chat.plain().len() <= Chat::BYTES, "{}", chat.plain());
+    assert!(push.title.chars().count() <= 40 && push.body.chars().count() <= 110 && push.bytes() <= 3_500, "{} {}", push.title, push.body);
+    assert!(whatsapp.text.chars().count() <= 1_024, "{}", whatsapp.text);
     let (link, others) = whatsapp.variables.split_last().unwrap();
-    assert!(others.iter().all(|v| !v.is_empty() && v.chars().count() <= 60) && !link.is_empty(), "{whatsapp:?}");
+    assert!(others.iter().all(|v| !v.is_empty() && v.chars().count() <= 60) && !link.is_empty(), "{:?}", whatsapp.variables);
 }
 
 #[test]

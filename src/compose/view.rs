@@ -377,7 +377,7 @@ impl<'a> Builder<'a> {
 
     /// A few short offers: less than a third of what is read.
     fn promotions(&self) -> Vec<String> {
-        let some = if self.doc.shows_promo() { self.doc.promotions } else { &[] };
+        let some = if self.doc.shows_promo() { self.doc.brand.promotions.as_slice() } else { &[] };
         some.iter().map(|text| one_line(text, 200)).filter(|text| !text.is_empty()).take(3).collect()
     }
 

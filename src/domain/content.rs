@@ -5,6 +5,7 @@ use crate::domain::ids::StepId;
 use crate::domain::message::Kind;
 use crate::domain::time::UnixMs;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The composed content of one delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +54,20 @@ impl Content {
     }
 }
 
+/// What people are written never shows in `Debug`: it names them, and a link in it may open an account.
+macro_rules! hidden {
+    ($($name:ident),+) => {
+        $(impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        })+
+    };
+}
+hidden!(Email, Sms, Chat, Push, Whatsapp, Page, Data);
+
 /// An e-mail before it becomes MIME: a provider of an API needs the parts, SMTP needs the whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Email {
     /// The shop's name and address as in the config: `Corner Mart <receipts@cmart.example>`.
     pub from: String,
@@ -73,7 +86,7 @@ pub struct Email {
 }
 
 /// A text message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sms {
     /// Sender number or name, or the provider's own service where empty.
     #[serde(default)]
@@ -83,7 +96,7 @@ pub struct Sms {
 }
 
 /// A message for a chat room. Plain text: a provider marks it up in its own way and escapes for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chat {
     /// One line.
     pub title: String,
@@ -115,7 +128,7 @@ impl Chat {
 }
 
 /// A notification.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
     /// One line of at most 40 characters.
     pub title: String,
@@ -141,7 +154,7 @@ impl Push {
 }
 
 /// A WhatsApp message: outside of a conversation only an approved template may be sent, with variables.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whatsapp {
     /// Name of the template, as approved.
     pub template: String,
@@ -162,7 +175,7 @@ impl Whatsapp {
 }
 
 /// A receipt's page on its way to the host behind its link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// The last part of the link.
     pub token: String,
@@ -173,7 +186,7 @@ pub struct Page {
 }
 
 /// Data for another system.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Data {
     /// Type of the event, e.g. `sale.completed`.
     pub event: String,
@@ -194,7 +207,7 @@ impl Data {
 }
 
 /// Everything that a provider needs for one attempt.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Outgoing {
     /// Our id, sent as key, header or metadata; the same for each retry with the same provider.
     pub step: StepId,
@@ -211,4 +224,44 @@ pub struct Outgoing {
     pub composed_at: UnixMs,
     /// The content.
     pub content: Content,
+}
+
+/// Without recipient and content.
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outgoing { step, message_id, kind, channel, .. } = self;
+        let mut out = f.debug_struct("Outgoing");
+        out.field("step", step).field("message_id", message_id).field("kind", kind).field("channel", channel).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_message_shows_in_debug() {
+        let text = || "https://shop.example/reset/Zk3x9".to_owned();
+        let all = [
+            Content::Sms(Sms { from: String::new(), text: text() }),
+            Content::Chat(Chat { title: text(), text: text(), fields: Vec::new(), link: Some((text(), text())) }),
+            Content::Push(Push { title: text(), body: text(), link: text() }),
+            Content::Whatsapp(Whatsapp { template: text(), language: text(), variables: vec![text()], text: text() }),
+            Content::Page(Page { token: text(), html: text(), expires: UnixMs(0) }),
+            Content::Data(Data { event: text(), at: UnixMs(0), payload: text().into(), thin: false }),
+        ];
+        for content in all {
+            assert!(!format!("{content:?}").contains("Zk3x9"), "{content:?}");
+            let json = serde_json::to_vec(&content).unwrap();
+            assert_eq!(serde_json::from_slice::<Content>(&json).unwrap(), content, "what is stored comes back");
+            assert!(content.plain().contains("Zk3x9"));
+        }
+    }
+
+    #[test]
+    fn a_chat_as_text_alone() {
+        let chat =
+            Chat { title: "A".into(), text: "b\nc".into(), fields: vec![("d".into(), "e".into())], link: Some(("f".into(), "g".into())) };
+        assert_eq!(chat.plain(), "A\nb\nc\nd: e\nf: g");
+    }
 }
