@@ -16,6 +16,7 @@ mod pages;
 mod power;
 mod printer;
 mod readme;
+mod scenarios;
 mod simulate;
 mod sink;
 mod smtp;
