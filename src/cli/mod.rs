@@ -284,7 +284,7 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Provider(ProviderCommand::Request(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Provider(ProviderCommand::Classify(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Sms(command) => say(&global, sms::sms(&command), out, err),
-        Command::Tap(command) => say(&global, tap::tap(&command), out, err),
+        Command::Tap(command) => tap::tap(&command, global.json, out, err),
         Command::Simulate(args) => simulate::simulate(&args, global.json, out, err),
     }
 }

@@ -5,7 +5,9 @@
 //!        (escpos, star)                      └──► kind, profile, fields ─► sale
 //! ```
 //!
-//! [`Decoder`] takes the copy of a stream as it comes and gives [`Job`]s. Everything here is a pure function
+//! [`Decoder`] takes the copy of a stream as it comes and gives [`Job`]s; [`Decoder::deadline`] says when
+//! [`Decoder::tick`] must look at the clock, [`Decoder::lost`] is told what the copy missed.
+//! [`fields::read`] reads a job, [`sale::sale`] makes a sale of it or says why it is none. Everything here is a pure function
 //! of bytes and times: no clock, no disk, no network, and nothing from outside can make it fail, wait or
 //! grow without bound. It never answers a till and never speaks to a printer.
 

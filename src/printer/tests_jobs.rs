@@ -213,6 +213,7 @@ fn bands_are_one_picture() {
     let band = b"\x1dv0\x00\x01\x00\x02\x00\xf0\x0f";
     let one = decode(&[&band[..], band, b"text\n", band].concat(), Settings::default());
     assert_eq!(one[0].text(), ["{image}", "text", "{image}"]);
+    assert!(!one[0].page.is_picture() && decode(band, Settings::default())[0].page.is_picture());
     assert_eq!(one[0].page.images().next().unwrap().rows, [0xf0, 0x0f, 0xf0, 0x0f]);
     let lines = decode(b"\x1b3\x18\x1b*\x21\x01\x00\xff\xff\xff\n\x1b*\x21\x01\x00\x80\x00\x01\n", Settings::default());
     let image = lines[0].page.images().next().unwrap();
