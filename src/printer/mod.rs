@@ -20,6 +20,7 @@ pub mod html;
 mod job;
 pub mod kind;
 mod lex;
+pub mod mask;
 pub mod page;
 pub mod paint;
 mod png;

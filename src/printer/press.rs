@@ -363,7 +363,7 @@ impl Press {
     }
 
     pub fn symbol(&mut self, kind: SymbolKind, raw: &[u8], plain: bool, look: Look) {
-        if self.display {
+        if self.display || raw.is_empty() {
             return;
         }
         if self.text_used + raw.len() > TEXT_MAX {

@@ -153,6 +153,8 @@ fn commands_keep_their_data() {
         (b"\x1cp\x01\x00x\n", &["{logo}", "x"]),
         (b"\x1bL\x1d$\x00\x00left\x1d$\x20\x00next\x0c\n", &["left", "next", ""]),
         (b"\x1bLdropped\x1bSkept\n", &["kept"]),
+        (b"\x1d(k\x03\x001Q0no data\n", &["no data"]),
+        (b"\x12q\x00A\x12B\n", &["AB"]),
         (b"\x1dk\x02400638133393\x00x\n", &["{ean13} 4006381333931", "x"]),
         (b"\x1d(k\x07\x001P0a%b\x1b\x1d(k\x03\x001Q0\x1d(k\x03\x001Q0", &["{qr} a%b ", "{qr} a%b "]),
     ] {
