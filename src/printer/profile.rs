@@ -21,6 +21,9 @@ const BUILT_IN: &[&str] = &[
     include_str!("../../config/profiles/de.toml"),
     include_str!("../../config/profiles/es.toml"),
     include_str!("../../config/profiles/fr.toml"),
+    include_str!("../../config/profiles/it.toml"),
+    include_str!("../../config/profiles/nl.toml"),
+    include_str!("../../config/profiles/pt.toml"),
 ];
 
 /// What a field's text is.

@@ -57,9 +57,50 @@ fn layouts_of_four_languages_become_sales() {
     }
 }
 
+/// A counter's list of a supermarket, with the weight and the count on lines of their own.
+const COUNTED: &str = "FRISCHMARKT\n                         EUR\nBANANEN                 1,49 B\n  0,935 kg x  1,59 EUR/kg\n\
+    PFAND 0,25 EURO         0,25 A *\nJOGHURT                 2,37 B\n   3 Stk x    0,79\n--------------\nSUMME         EUR       4,11\n\
+    Geg. EC-Cash  EUR       4,11\nDatum: 21.11.2026\nUhrzeit: 18:03:11 Uhr\nBeleg-Nr. 8861\n";
+
+#[test]
+fn counts_and_weights_join_their_item() {
+    let (_, reading) = read(COUNTED, &Shop::default());
+    assert_eq!(
+        reading.fields["items"],
+        json!([{"name": "BANANEN", "amount": "1.49", "qty": "0.935", "unit_name": "kg", "unit": "1.59"},
+            {"name": "PFAND 0,25 EURO", "amount": "0.25"}, {"name": "JOGHURT", "amount": "2.37", "qty": "3", "unit": "0.79"}])
+    );
+    assert!(reading.checks.len() == 2 && reading.checks.iter().all(|check| check.ok), "{:?}", reading.checks);
+}
+
+#[test]
+fn kinds_are_told_from_each_other() {
+    for (text, kind) in [
+        ("\x1b!\x10KÜCHE\nTisch 7\x1b!\x00\n2 Suppe\n1 Brot\n", Kind::Kitchen),
+        ("X-REPORT\nSales 120.00\n", Kind::XReport),
+        ("TAGESABSCHLUSS\nUmsatz 1.200,00\n", Kind::ZReport),
+        ("*** DUPLICATA ***\nTOTAL 5,00\n", Kind::Copy),
+        ("WIN A CAR\nScan and play\n", Kind::Unknown),
+    ] {
+        assert_eq!(read(text, &Shop::default()).1.kind, kind, "{text}");
+    }
+}
+
 #[test]
 fn the_language_is_found_by_its_words() {
-    for (text, name) in [(DE, "de"), (EN, "en"), (ES, "es"), (FR, "fr")] {
+    let it = "ALIMENTARI ROSSI\nDOCUMENTO COMMERCIALE N. 0017-0042\n21/11/2026 10:31\nTOTALE COMPLESSIVO   12,40\nContante   20,00\nResto   7,60\nGrazie\n";
+    let nl = "BAKKER JANSEN\nBonnr: 1182\n21-11-2026 09:15\nTotaal   3,20\nPin   3,20\nBTW 9%   0,26\nBedankt en tot ziens\n";
+    let pt =
+        "CAFE LISBOA\nFatura simplificada FS 12/4410\n21/11/2026 16:20\nTOTAL A PAGAR   4,10\nNumerário   5,00\nTroco   0,90\nObrigado\n";
+    for (text, total) in [(it, "12.40"), (nl, "3.20"), (pt, "4.10")] {
+        let fields = read(text, &Shop::default()).1.fields;
+        assert_eq!(
+            (&fields["total"], fields.contains_key("datetime"), fields.contains_key("receipt_no")),
+            (&json!(total), true, true),
+            "{text}"
+        );
+    }
+    for (text, name) in [(DE, "de"), (EN, "en"), (ES, "es"), (FR, "fr"), (it, "it"), (nl, "nl"), (pt, "pt")] {
         assert_eq!(read(text, &Shop::default()).1.profile.as_deref(), Some(name));
     }
     assert_eq!(read("1234\n", &Shop::default()).1.profile, None);

@@ -68,7 +68,7 @@ impl Locale {
     pub fn days(&self) -> &'static [&'static str] {
         match self.language() {
             "en" if matches!(self.country(), "US" | "") => {
-                &["%m/%d/%Y", "%m/%d/%y", "%Y-%m-%d", "%m-%d-%Y", "%d %b %Y", "%b %d %Y", "%d.%m.%Y", "%d/%m/%Y"]
+                &["%m/%d/%Y", "%m/%d/%y", "%Y-%m-%d", "%m-%d-%Y", "%d %b %Y", "%b %d %Y", "%d.%m.%Y", "%d/%m/%Y", "%d/%m/%y"]
             }
             _ => &["%d/%m/%Y", "%d.%m.%Y", "%Y-%m-%d", "%d-%m-%Y", "%d/%m/%y", "%d.%m.%y", "%d-%m-%y", "%d %b %Y"],
         }
@@ -76,7 +76,7 @@ impl Locale {
 }
 
 /// Forms of a time, for strptime.
-pub const TIMES: &[&str] = &["%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%Hh%M", "%H.%M"];
+pub const TIMES: &[&str] = &["%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%Hh%M", "%HH%M", "%H.%M"];
 
 /// Months as they are shortened on paper, by the first letters, to the English that strptime reads.
 const MONTHS: &[(&str, &str)] = &[
