@@ -4,6 +4,7 @@
 
 use crate::domain::ids::ReceiptId;
 use crate::domain::message::Audience;
+use crate::domain::time::UnixMs;
 use crate::store::{Result, Snapshot};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,8 +42,12 @@ impl Oracle {
         }
     }
 
-    /// What is stored must fit what was acknowledged and what arrived.
-    pub fn check(&mut self, read: Snapshot<'_>) -> Result<()> {
+    /// What is stored must fit what was acknowledged and what arrived. `flying` attempts are under way.
+    pub fn check(&mut self, read: Snapshot<'_>, flying: usize) -> Result<()> {
+        let sending = read.counts(UnixMs::default())?.get("sending").copied().unwrap_or(0);
+        if sending != i64::try_from(flying).unwrap_or(i64::MAX) {
+            self.violations.push(json!({"kind": "lost", "why": format!("{sending} are marked as being sent, {flying} are")}));
+        }
         for (label, id) in self.acknowledged.clone() {
             let Some(receipt) = read.receipt(id)? else {
                 self.violations.push(json!({"kind": "lost", "receipt": label, "why": "an acknowledged sale is not there"}));
