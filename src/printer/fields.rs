@@ -355,7 +355,12 @@ impl Reader<'_> {
             }
             let extra = items.extra.as_ref().and_then(|re| Some((re, re.captures(text)?)));
             if let (Some((re, captures)), Some(Value::Object(item))) = (extra, list.last_mut()) {
-                self.groups(re, &captures, item);
+                let mut more = Map::new();
+                self.groups(re, &captures, &mut more);
+                // Some tills print the count above its item: a guess must fit.
+                if !self.profile.guess || fits(&more, item) {
+                    item.extend(more);
+                }
             } else if let Some(captures) = items.line.captures(text) {
                 let mut item = Map::new();
                 self.groups(&items.line, &captures, &mut item);
@@ -383,6 +388,17 @@ impl Reader<'_> {
                 self.reading.missing.push(field.name.clone());
             }
         }
+    }
+}
+
+/// Whether count and price make the item's amount, as far as cents go.
+fn fits(more: &Map<String, Value>, item: &Map<String, Value>) -> bool {
+    let four = |value: Option<&Value>| money::parse_decimal(value?.as_str()?, Currency::FOUR_DIGITS).ok();
+    match (four(more.get("qty")), four(more.get("unit")), four(item.get("amount"))) {
+        (Some(count), Some(price), Some(amount)) => {
+            (i128::from(count) * i128::from(price) - i128::from(amount) * 10_000).unsigned_abs() <= 100 * 10_000
+        }
+        _ => true,
     }
 }
 

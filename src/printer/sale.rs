@@ -107,6 +107,7 @@ impl Writer<'_> {
         let currency = self.needed("currency")?;
         Currency::parse(currency).ok_or_else(|| NotSale::Missing("currency".into()))?;
         let total = self.sums.field("total").ok_or_else(|| NotSale::Missing("total".into()))?;
+        let grand = self.grand(total).saturating_abs();
         let refund = self.reading.kind == Kind::Refund;
         let till = self.text("till").unwrap_or(&self.place.till);
         let mut sale = Map::new();
@@ -121,12 +122,12 @@ impl Writer<'_> {
         put("operator_id", self.text("cashier").unwrap_or("").into());
         put("business_unit", self.unit());
         put("currency_code", currency.into());
-        let (lines, net, included) = self.lines(total.saturating_abs())?;
+        let (lines, net, included) = self.lines(grand)?;
         put("tax_included", included.into());
         put("line_items", lines);
         put("taxes", self.taxes());
-        put("tenders", self.tenders(total.saturating_abs()));
-        put("totals", self.totals(total.saturating_abs(), net));
+        put("tenders", self.tenders(grand));
+        put("totals", self.totals(grand, net));
         for (name, value) in
             [("customer", self.customer()), ("loyalty", self.loyalty()), ("fiscal", self.fiscal()), ("related", self.related())]
         {
@@ -137,6 +138,16 @@ impl Writer<'_> {
         put("trailer_text", self.trailer());
         put("source", json!({"print": {"profile": self.reading.profile, "checks": self.checks()}}));
         Ok(Value::Object(sale))
+    }
+
+    /// What was paid: the printed total, with the tip where that comes on top of it.
+    fn grand(&self, total: i64) -> i64 {
+        let tip = self.sums.field("tip").unwrap_or(0).max(0);
+        let tax = self.sums.tax();
+        let mut goods = [self.sums.sum("items", "amount"), self.sums.field("subtotal")].into_iter().flatten();
+        let paid = self.sums.sum("payment", "amount").map(|paid| paid.saturating_sub(self.sums.field("change").unwrap_or(0)));
+        let on_top = goods.any(|goods| goods == total || goods.saturating_add(tax) == total) || paid == total.checked_add(tip);
+        if on_top { total.saturating_add(tip) } else { total }
     }
 
     fn checks(&self) -> Vec<&'static str> {

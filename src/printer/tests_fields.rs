@@ -74,6 +74,13 @@ fn counts_and_weights_join_their_item() {
 }
 
 #[test]
+fn a_count_that_does_not_fit_the_item_before_is_left() {
+    let text = FR.replace("Roman                    18,50", "2 X 9,25\nRoman                    18,50\n3 X 1,50");
+    let items = read(&text, &Shop::default()).1.fields["items"].clone();
+    assert_eq!(items[0], json!({"name": "Roman", "amount": "18.50"}));
+}
+
+#[test]
 fn kinds_are_told_from_each_other() {
     for (text, kind) in [
         ("\x1b!\x10KÜCHE\nTisch 7\x1b!\x00\n2 Suppe\n1 Brot\n", Kind::Kitchen),
@@ -157,6 +164,19 @@ fn a_failed_sum_lowers_confidence_and_changes_nothing() {
     let total = |reading: &Reading| reading.origins.iter().find(|(name, _)| name == "total").unwrap().1.clone();
     assert!(total(&bad).confidence < total(&good).confidence);
     assert_eq!((total(&good).line, bad.fields["total"].as_str()), (9, Some("4.60")));
+}
+
+#[test]
+fn a_tip_below_the_total_is_paid_too() {
+    let shop = shop("US", "USD", "America/New_York");
+    let tip = EN.replace("VISA ************4242   21.60", "Tip                       4.00\nVISA ************4242   25.60");
+    let (job, reading) = read(&tip, &shop);
+    let below = Sale::parse(&sale(&job, &reading, &place("US")).unwrap()).unwrap();
+    assert_eq!((below.totals.grand, below.totals.tip, below.totals.net, below.tenders[0].amount), (2560, Some(400), Some(2000), 2560));
+    let within = EN.replace("TOTAL                   $21.60", "Tip  4.00\nTOTAL  $25.60").replace("4242   21.60", "4242   25.60");
+    let (job, reading) = read(&within, &shop);
+    let within = Sale::parse(&sale(&job, &reading, &place("US")).unwrap()).unwrap();
+    assert_eq!((within.totals.grand, within.totals.tip, within.totals.net), (2560, Some(400), Some(2000)));
 }
 
 #[test]
