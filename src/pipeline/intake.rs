@@ -172,6 +172,7 @@ pub(super) fn document(read: Snapshot<'_>, cx: &Context<'_>, origin: &Origin, sa
         contact: contact.as_ref(),
         channels: route.map(|r| r.channels.as_slice()).unwrap_or_default(),
         configured: &configured,
+        until: None,
         rules: &cx.config.routing,
         shop: &cx.config.shop,
         now: cx.now,
