@@ -52,18 +52,20 @@ pub fn find(read: Snapshot<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale) 
     for first in read.same_total(&like, window)? {
         // A sale that this source told already is another one; so is one of somebody else.
         let told = read.sources_of(&first)?.contains(&origin.source);
-        if !told && same_buyer(cx, &first, sale) && same_lines(read, &first, sale)? {
+        if !told && same_buyer(read, cx, &first, sale)? && same_lines(read, &first, sale)? {
             return Ok(Some(Known { first, corrects: false }));
         }
     }
     Ok(None)
 }
 
-/// Whether two sightings may be of one person: as far as both name an address, it is the same.
-fn same_buyer(cx: &Context<'_>, first: &Receipt, sale: &Sale) -> bool {
+/// Whether two sightings may be of one person: where both name addresses, they have one in common.
+fn same_buyer(read: Snapshot<'_>, cx: &Context<'_>, first: &Receipt, sale: &Sale) -> Result<bool> {
     let (email, phone) = addresses(cx.config, sale);
-    let differ = |a: &str, b: &str| !a.is_empty() && !b.is_empty() && a != b;
-    !differ(&first.email, &email) && !differ(&first.phone, &phone)
+    let deliveries = read.deliveries_of(first.row)?.into_iter().filter(|d| d.audience == Audience::Customer).map(|d| d.address);
+    let known: Vec<String> = [first.email.clone(), first.phone.clone()].into_iter().chain(deliveries).filter(|a| !a.is_empty()).collect();
+    let given: Vec<String> = [email, phone].into_iter().filter(|a| !a.is_empty()).collect();
+    Ok(known.is_empty() || given.is_empty() || given.iter().any(|a| known.contains(a)))
 }
 
 fn by_id(read: Snapshot<'_>, sale: &Sale) -> Result<Option<Receipt>> {

@@ -88,12 +88,10 @@ fn every_story_ends_as_it_is_told() {
     for file in files.into_iter().filter(|f| f.to_string_lossy().contains(&only)) {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let scenario: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
-        for seed in [1] {
-            let place = tempfile::tempdir().unwrap();
-            let play = || tillpost::simulate::run(&scenario, &app::kinds(), seed, place.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
-            let report = play();
-            check(&name, &report, &scenario["expect"]);
-            assert_eq!(report.to_string(), play().to_string(), "{name}: the same seed gives the same, byte for byte");
-        }
+        let place = tempfile::tempdir().unwrap();
+        let play = || tillpost::simulate::run(&scenario, &app::kinds(), 1, place.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let report = play();
+        check(&name, &report, &scenario["expect"]);
+        assert_eq!(report.to_string(), play().to_string(), "{name}: the same seed gives the same, byte for byte");
     }
 }
