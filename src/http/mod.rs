@@ -3,8 +3,13 @@
 //! It sends what it is given once. It follows no redirect, uses no proxy of the environment, repeats
 //! nothing by itself, and never shows a URL, a header or a body in an error or a log.
 
+pub mod der;
+pub mod form;
 mod gate;
+pub mod jwt;
+pub mod oauth;
 pub mod retry_after;
+pub mod sigv4;
 pub mod tls;
 mod transport;
 

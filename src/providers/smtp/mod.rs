@@ -42,8 +42,10 @@ pub static KIND: Kind = Kind {
     idempotency: Idempotency::None,
     rate: Rate::per_second(100),
     concurrency: 10,
+    batch: 1,
     keeps_content: false,
     classify: None,
+    callback: None,
     build,
 };
 
