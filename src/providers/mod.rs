@@ -15,7 +15,9 @@ pub mod callback;
 pub mod capture;
 #[cfg(test)]
 mod conformance;
+pub mod mailgun;
 mod merge;
+pub mod postmark;
 pub mod sendgrid;
 pub mod shared;
 pub mod smtp;
@@ -101,6 +103,8 @@ impl From<Outcome> for Judged {
 static KINDS: &[&Kind] = &[
     &smtp::KIND, //
     &sendgrid::KIND,
+    &mailgun::KIND,
+    &postmark::KIND,
     &twilio::KIND,
     &capture::KIND,
 ];
