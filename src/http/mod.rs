@@ -237,6 +237,13 @@ pub fn host(url: &str) -> Option<String> {
     Url::parse(url).ok()?.host_str().map(str::to_owned)
 }
 
+/// The host of an `https://` URL on the usual port, without a user in it; `None` for any other.
+pub fn https_host(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    let plain = url.scheme() == "https" && url.port().is_none() && url.username().is_empty() && url.password().is_none();
+    url.host_str().filter(|_| plain).map(str::to_owned)
+}
+
 /// A domain in the letters of ASCII (punycode, UTS 46), in lower case; `None` where it is no domain.
 pub fn ascii_domain(domain: &str) -> Option<String> {
     if domain.contains(|c: char| c.is_whitespace() || "/?#@:[]\\%".contains(c)) {

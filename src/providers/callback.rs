@@ -277,6 +277,24 @@ pub fn seconds(value: Option<&Value>) -> Option<UnixMs> {
     within.then(|| UnixMs((seconds * 1000.0).round() as i64))
 }
 
+/// Words that end all texts, as carriers in the United States and Canada ask for them.
+const STOP: &[&str] = &["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"];
+const START: &[&str] = &["START", "UNSTOP", "YES"];
+
+/// What a customer answered to a text. `opt_out`: what the provider says that it meant, `STOP`, `START` or
+/// `HELP`; without that the word itself counts.
+pub fn reply(from: &str, id: &str, body: &str, opt_out: &str) -> Event {
+    let word = body.trim().to_ascii_uppercase();
+    let is = |kind: &str, words: &[&str]| opt_out == kind || (opt_out.is_empty() && words.contains(&word.as_str()));
+    let mut event = if is("START", START) {
+        Event::new(EventKind::Resubscribed, from, id)
+    } else {
+        Event::new(EventKind::Replied, from, id).suppressing(is("STOP", STOP).then_some(Suppress::SmsStop))
+    };
+    event.text = body.to_owned();
+    event
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

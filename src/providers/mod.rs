@@ -11,6 +11,7 @@
 //! the rest.
 
 mod account;
+mod aws;
 pub mod callback;
 pub mod capture;
 #[cfg(test)]
@@ -19,8 +20,10 @@ pub mod mailgun;
 mod merge;
 pub mod postmark;
 pub mod sendgrid;
+pub mod ses;
 pub mod shared;
 pub mod smtp;
+pub mod sns;
 pub mod table;
 pub mod twilio;
 
@@ -105,7 +108,9 @@ static KINDS: &[&Kind] = &[
     &sendgrid::KIND,
     &mailgun::KIND,
     &postmark::KIND,
+    &ses::KIND,
     &twilio::KIND,
+    &sns::KIND,
     &capture::KIND,
 ];
 

@@ -289,7 +289,7 @@ fn report(settings: &Settings, call: &Call, _known: &Known<'_>) -> Result<Report
     let id = [field("MessageSid"), field("SmsSid")].into_iter().find(|id| !id.is_empty()).ok_or(callback::MALFORMED)?;
     let status = [field("MessageStatus"), field("SmsStatus")].into_iter().find(|s| !s.is_empty()).ok_or(callback::MALFORMED)?;
     let mut event = if status == "received" {
-        reply(field("From"), id, field("Body"), field("OptOutType"))
+        callback::reply(field("From"), id, field("Body"), field("OptOutType"))
     } else {
         let reference = call.query("tp_id").unwrap_or_else(|| id.to_owned());
         let Some(event) = of_status(status, field("ErrorCode").parse().ok(), field("To"), &reference) else {
@@ -379,23 +379,6 @@ fn of_status(status: &str, code: Option<i64>, to: &str, reference: &str) -> Opti
     };
     event.text = code.map(|c| c.to_string()).unwrap_or_default();
     Some(event)
-}
-
-/// Words that end all texts, as carriers in the United States and Canada ask for them.
-const STOP: &[&str] = &["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"];
-const START: &[&str] = &["START", "UNSTOP", "YES"];
-
-/// With a Messaging Service Twilio says itself what the answer meant.
-fn reply(from: &str, id: &str, body: &str, opt_out: &str) -> Event {
-    let word = body.trim().to_ascii_uppercase();
-    let is = |kind: &str, words: &[&str]| opt_out == kind || (opt_out.is_empty() && words.contains(&word.as_str()));
-    let mut event = if is("START", START) {
-        Event::new(EventKind::Resubscribed, from, id)
-    } else {
-        Event::new(EventKind::Replied, from, id).suppressing(is("STOP", STOP).then_some(Suppress::SmsStop))
-    };
-    event.text = body.to_owned();
-    event
 }
 
 #[cfg(test)]
