@@ -11,6 +11,7 @@ use crate::domain::outcome::{Class, Outcome, Scope};
 use crate::domain::text::scrub;
 use crate::http::oauth::Token;
 use crate::http::{self, Answer, Client, Limits, Request};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -91,7 +92,7 @@ impl Account {
             let (left, right) = part.split_at(part.len() / 2);
             match judged {
                 Some(judged) if judged.entries.len() == part.len() => {
-                    outcomes.extend(judged.entries.into_iter().map(|outcome| self.fit_to_show(outcome)));
+                    outcomes.extend(in_order(judged, part).into_iter().map(|outcome| self.fit_to_show(outcome)));
                 }
                 Some(Judged { outcome, .. }) if outcome.class == Class::Permanent && outcome.scope != Scope::Destination => {
                     parts.extend([right, left]);
@@ -267,6 +268,21 @@ impl Account {
             *last = None;
         }
     }
+}
+
+/// The entries of a batch in the order of its messages. Whose entry is missing among named ones, of that
+/// one nobody knows.
+fn in_order(judged: Judged, part: &[&Outgoing]) -> Vec<Outcome> {
+    if judged.recipients.len() != judged.entries.len() {
+        return judged.entries;
+    }
+    let named: HashMap<String, Outcome> = judged.recipients.iter().map(|to| to.to_lowercase()).zip(judged.entries).collect();
+    let unknown = || Outcome::new(Class::Uncertain, Scope::Message, "the answer does not name this recipient");
+    let own = |message: &&Outgoing| {
+        let address = super::shared::ascii_address(&message.to).unwrap_or_else(|| message.to.clone());
+        named.get(&address.to_lowercase()).cloned().unwrap_or_else(unknown)
+    };
+    part.iter().map(own).collect()
 }
 
 /// What a failed question for a token means for the message: it certainly did not go out.

@@ -17,6 +17,7 @@ pub mod capture;
 #[cfg(test)]
 mod conformance;
 pub mod mailgun;
+pub mod mandrill;
 mod merge;
 pub mod postmark;
 pub mod sendgrid;
@@ -92,13 +93,15 @@ pub struct Judged {
     pub outcome: Outcome,
     /// Of each message of a batch, in the order of the request; empty where the call stands for all.
     pub entries: Vec<Outcome>,
+    /// Whose the entries are, where the provider names them: then their order need not be the request's.
+    pub recipients: Vec<String>,
     /// Recipients of an accepted message that the provider will not write to.
     pub suppress: Vec<(String, Suppress)>,
 }
 
 impl From<Outcome> for Judged {
     fn from(outcome: Outcome) -> Judged {
-        Judged { outcome, entries: Vec::new(), suppress: Vec::new() }
+        Judged { outcome, entries: Vec::new(), recipients: Vec::new(), suppress: Vec::new() }
     }
 }
 
@@ -107,6 +110,7 @@ static KINDS: &[&Kind] = &[
     &smtp::KIND, //
     &sendgrid::KIND,
     &mailgun::KIND,
+    &mandrill::KIND,
     &postmark::KIND,
     &ses::KIND,
     &twilio::KIND,
