@@ -16,6 +16,8 @@ pub mod callback;
 pub mod capture;
 #[cfg(test)]
 mod conformance;
+pub mod gmail;
+pub mod graph;
 pub mod mailgun;
 pub mod mandrill;
 mod merge;
@@ -27,6 +29,7 @@ pub mod smtp;
 pub mod sns;
 pub mod table;
 pub mod twilio;
+pub mod vonage;
 
 use crate::config::TypeKeys;
 use crate::config::checked::{Provider as Settings, Rate};
@@ -113,7 +116,10 @@ static KINDS: &[&Kind] = &[
     &mandrill::KIND,
     &postmark::KIND,
     &ses::KIND,
+    &gmail::KIND,
+    &graph::KIND,
     &twilio::KIND,
+    &vonage::KIND,
     &sns::KIND,
     &capture::KIND,
 ];
