@@ -292,3 +292,6 @@ fn unsent(mut outcome: Outcome) -> Outcome {
     }
     outcome
 }
+
+#[cfg(test)]
+mod tests;
