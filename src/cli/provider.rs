@@ -10,7 +10,7 @@
 
 use crate::domain::address::PhoneNumber;
 use crate::domain::channel::Channel;
-use crate::domain::content::{Content, Email, Outgoing, Sms};
+use crate::domain::content::{Content, Data, Email, Outgoing, Sms};
 use crate::domain::ids::StepId;
 use crate::domain::message::Kind as MessageKind;
 use crate::domain::outcome::{Class, Outcome};
@@ -142,7 +142,7 @@ fn kind(name: &str) -> Result<&'static Kind, Fault> {
 /// The requests that a message would become, in the order of sending. Pure.
 ///
 /// `message` = `{delivery_id, operation?, kind?, to: {address, name?}, from?, reply_to?, subject?, text?,
-/// html?}`; `from` and `reply_to` are text or `{address, name?}`. `operation` picks from the requests that
+/// html?, event?: {type, time, data}}`; `from` and `reply_to` are text or `{address, name?}`. `operation` picks from the requests that
 /// would be sent; besides those, `token`, `batch` (of this one and a second recipient's), `probe` and
 /// `lookup` can be asked for.
 pub fn request(kind_name: &str, message: &Value, settings: &toml::Table, now: UnixMs) -> Result<Value, Fault> {
@@ -214,15 +214,30 @@ fn outgoing(provider: &Kind, message: &Value, now: UnixMs) -> Result<Outgoing, F
         None => MessageKind::Receipt,
     };
     let (from, reply_to) = (mailbox(message.get("from")), mailbox(message.get("reply_to")));
-    let is_sms = provider.keys.channels == [Channel::Sms] || PhoneNumber::parse(to, "").is_some();
-    let (channel, content) = if is_sms {
-        (Channel::Sms, Content::Sms(Sms { from, text: text("text") }))
-    } else {
-        let email = Email { from, reply_to, subject: text("subject"), text: text("text"), html: text("html"), headers: Vec::new() };
-        (Channel::Email, Content::Email(email))
+    let (channel, content) = match provider.keys.channels {
+        channels if channels == [Channel::Sms] || (channels.contains(&Channel::Sms) && PhoneNumber::parse(to, "").is_some()) => {
+            (Channel::Sms, Content::Sms(Sms { from, text: text("text") }))
+        }
+        channels if channels.contains(&Channel::Email) => {
+            let email = Email { from, reply_to, subject: text("subject"), text: text("text"), html: text("html"), headers: Vec::new() };
+            (Channel::Email, Content::Email(email))
+        }
+        channels => (channels.first().copied().unwrap_or(Channel::Webhook), Content::Data(an_event(message.get("event"), &id, now)?)),
     };
     let message_id = id.split('.').next().unwrap_or(&id).to_owned();
     Ok(Outgoing { step: StepId::given(id), message_id, kind, channel, to: to.to_owned(), composed_at: now, content })
+}
+
+/// `{type, time, data}` as compose gives an event to a system; nothing is an event without data.
+fn an_event(event: Option<&Value>, id: &str, now: UnixMs) -> Result<Data, Fault> {
+    let text = |name: &str| event.and_then(|e| e.get(name)).and_then(Value::as_str);
+    let at = match text("time") {
+        Some(time) => UnixMs::parse_rfc3339(time).ok_or_else(|| input("event.time wants a time such as 2026-10-03T18:07:44+02:00"))?,
+        None => now,
+    };
+    let data = event.and_then(|e| e.get("data")).cloned().unwrap_or_else(|| json!({}));
+    let payload = json!({"id": id, "subject": text("subject").unwrap_or_default(), "data": data});
+    Ok(Data { event: text("type").unwrap_or_default().to_owned(), at, payload, thin: false })
 }
 
 /// Text as it is; `{address, name?}` as a mailbox; nothing as empty.

@@ -2,9 +2,7 @@
 //! limits, caps and tokens are here; what to ask and what an answer means is the wire's.
 
 use super::callback::{Call, Known, Refusal, Report};
-use super::{
-    At, BATCH, Found, Health, HttpProvider, Idempotency, Judged, Kind, TOKEN, UnixMs, Wire, callback, classify_transport, find,
-};
+use super::{At, BATCH, Found, Health, HttpProvider, Idempotency, Judged, Kind, TOKEN, UnixMs, Wire, callback, classify_transport, find};
 use crate::config::checked::Provider as Settings;
 use crate::domain::content::Outgoing;
 use crate::domain::outcome::{Class, Outcome, Scope};
@@ -178,7 +176,7 @@ impl Account {
                 Err(outcome) => return outcome,
             };
             let Some(step) = steps.into_iter().nth(next) else { return outcome };
-            match self.call(client, &step.request, http::SEND_CAP).await {
+            match self.call(client, &step.request, http::SEND_CAP, provider.idempotency(step.operation)).await {
                 // A token that was withdrawn before its end: nothing was done, so a new one may ask again.
                 Ok(answer) if answer.status == 401 && !token.is_empty() && !renewed => {
                     renewed = true;
@@ -220,7 +218,7 @@ impl Account {
         for last in [false, true] {
             let token = self.token(provider, client, now).await?;
             let Some(request) = make(At { now, token: &token }) else { break };
-            let answer = self.call(client, &request, http::LOOKUP_CAP).await?;
+            let answer = self.call(client, &request, http::LOOKUP_CAP, self.idempotency).await?;
             if answer.status != 401 || token.is_empty() || last {
                 return Ok(answer);
             }
@@ -229,9 +227,9 @@ impl Account {
         Err(Outcome::new(Class::Retry, Scope::Account, "there is no request"))
     }
 
-    async fn call(&self, client: &Client, request: &Request, cap: usize) -> Result<Answer, Outcome> {
+    async fn call(&self, client: &Client, request: &Request, cap: usize, repeat: Idempotency) -> Result<Answer, Outcome> {
         let answer = client.send(request, Limits { step: self.timeout, cap }).await;
-        answer.map_err(|transport| classify_transport(transport, self.idempotency))
+        answer.map_err(|transport| classify_transport(transport, repeat))
     }
 
     /// A token that may be used; empty where the provider has none. Those who waited while one of them asked
@@ -246,7 +244,7 @@ impl Account {
             Some(Err(outcome)) if waited => return Err(outcome.clone()),
             _ => {}
         }
-        let asked = match self.call(client, &request, http::SEND_CAP).await {
+        let asked = match self.call(client, &request, http::SEND_CAP, Idempotency::Key).await {
             Ok(answer) => self.read_token(&answer, now),
             Err(fault) => Err(unsent(fault)),
         };

@@ -7,16 +7,14 @@
 use crate::config::Key;
 use crate::config::checked::{Provider as Settings, Settings as Table};
 use crate::config::key::{Shape, optional, required};
+use crate::domain::time::UnixMs;
 use crate::http::der::{self, PublicKey};
 use crate::http::https_host;
 use crate::http::sigv4::Signer;
-use crate::domain::time::UnixMs;
 use crate::providers::callback::{self, Call, Known, Refusal, text};
 use crate::providers::shared::{CALLBACK_URL, texts};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use ring::signature::{
-    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RsaParameters, UnparsedPublicKey,
-};
+use ring::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RsaParameters, UnparsedPublicKey};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
@@ -127,10 +125,8 @@ fn verify(body: &Value, confirms: bool, pem: &str, signature: &[u8]) -> Result<(
     } else {
         &["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"]
     };
-    let signed: String = names
-        .iter()
-        .filter_map(|name| body.get(name).and_then(Value::as_str).map(|value| format!("{name}\n{value}\n")))
-        .collect();
+    let signed: String =
+        names.iter().filter_map(|name| body.get(name).and_then(Value::as_str).map(|value| format!("{name}\n{value}\n"))).collect();
     let parameters: &RsaParameters = match text(body, "SignatureVersion").as_str() {
         "1" => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
         "2" => &RSA_PKCS1_2048_8192_SHA256,

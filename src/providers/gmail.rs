@@ -94,6 +94,10 @@ impl Gmail {
 }
 
 impl HttpProvider for Gmail {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -139,7 +143,9 @@ impl HttpProvider for Gmail {
         }
         match body.pointer("/messages/0/id").and_then(Value::as_str) {
             Some(id) => Found::Yes(Some(id.to_owned())),
-            None => Found::Unknown(Outcome::new(Class::Uncertain, Scope::Message, "not found by its Message-ID, which Gmail may have changed")),
+            None => {
+                Found::Unknown(Outcome::new(Class::Uncertain, Scope::Message, "not found by its Message-ID, which Gmail may have changed"))
+            }
         }
     }
 
@@ -233,7 +239,12 @@ mod tests {
         assert_eq!((request.method, request.url.as_str()), ("POST", "https://oauth2.googleapis.com/token"));
         let fields = form::parse(&request.body);
         assert_eq!(fields[0].1, "urn:ietf:params:oauth:grant-type:jwt-bearer");
-        let parts: Vec<Value> = fields[1].1.split('.').take(2).map(|part| serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()).collect();
+        let parts: Vec<Value> = fields[1]
+            .1
+            .split('.')
+            .take(2)
+            .map(|part| serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap())
+            .collect();
         assert_eq!(parts[0], json!({"alg": "RS256", "typ": "JWT", "kid": "0a1b"}));
         let scope = "https://www.googleapis.com/auth/gmail.send https://www.googleapis.com/auth/gmail.readonly";
         let claims = json!({"iss": "till@cmart.iam.gserviceaccount.com", "sub": "receipts@cmart.example", "scope": scope,
@@ -280,10 +291,14 @@ mod tests {
 
     #[test]
     fn odd_answers() {
-        let judge = |operation, status, body: &str| classify(operation, &Answer { status, headers: Vec::new(), body: body.into() }, UnixMs(0));
+        let judge =
+            |operation, status, body: &str| classify(operation, &Answer { status, headers: Vec::new(), body: body.into() }, UnixMs(0));
         assert_eq!(judge(SEND, 200, "<html>").class, Class::Uncertain);
         assert_eq!(judge(SEND, 502, "").class, Class::Uncertain);
-        assert_eq!(judge(SEND, 400, r#"{"error":{"message":"Invalid To header","errors":[{"reason":"invalidArgument"}]}}"#).scope, Scope::Recipient);
+        assert_eq!(
+            judge(SEND, 400, r#"{"error":{"message":"Invalid To header","errors":[{"reason":"invalidArgument"}]}}"#).scope,
+            Scope::Recipient
+        );
         assert_eq!(judge(TOKEN, 503, "").class, Class::Retry);
         assert_eq!(judge(TOKEN, 200, "<html>").class, Class::Uncertain);
     }

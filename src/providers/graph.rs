@@ -15,7 +15,7 @@ use crate::domain::outcome::{Class, Outcome, Scope};
 use crate::domain::time::UnixMs;
 use crate::http::jwt::{RsaKey, Signing};
 use crate::http::{Answer, Request, check_base_url, form};
-use crate::providers::shared::{ascii_address, bearer, by_status, content_type, headers, not_theirs, parties, refused, subject};
+use crate::providers::shared::{ascii_address, bearer, by_status, content_type, headers, not_theirs, parties, refused, set, subject};
 use crate::providers::{At, Health, HttpProvider, Idempotency, Judged, Kind, STATUS, Step, TOKEN, Wire, smtp, wrong_content};
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use rustls::pki_types::CertificateDer;
@@ -66,7 +66,7 @@ const CLOUDS: &[(&str, &str)] = &[
 enum Login {
     Secret(Secret),
     /// Key and thumbprint of the certificate.
-    Certificate(RsaKey, String),
+    Certificate(Box<RsaKey>, String),
 }
 
 /// An account's settings.
@@ -107,7 +107,7 @@ fn login(settings: &Settings) -> Result<Login, String> {
         (true, false, false) => {
             let der = CertificateDer::from_pem_slice(certificate.expose().as_bytes()).map_err(|_| "certificate is not readable PEM")?;
             let thumbprint = BASE64_URL_SAFE_NO_PAD.encode(sha256(&der));
-            Ok(Login::Certificate(RsaKey::from_pem(key.expose())?, thumbprint))
+            Ok(Login::Certificate(Box::new(RsaKey::from_pem(key.expose())?), thumbprint))
         }
         _ => Err("either client_secret, or certificate and private_key".to_owned()),
     }
@@ -147,7 +147,7 @@ impl Graph {
             "internetMessageHeaders": own.map(|(name, value)| json!({"name": name, "value": value})).collect::<Vec<_>>(),
         });
         if let Some(reply_to) = reply_to {
-            mail["replyTo"] = json!([party(&reply_to.address, &reply_to.name)]);
+            set(&mut mail, "replyTo", json!([party(&reply_to.address, &reply_to.name)]));
         }
         Ok(json!({"message": mail, "saveToSentItems": self.save_to_sent}))
     }
@@ -160,6 +160,10 @@ fn fits_json(email: &Email) -> bool {
 }
 
 impl HttpProvider for Graph {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -265,11 +269,19 @@ mod tests {
         let request = wire("client_secret = \"canary\"").unwrap().token(NOWHERE.now).unwrap();
         assert_eq!(request.url, "https://login.microsoftonline.com/cmart.example/oauth2/v2.0/token");
         let body = String::from_utf8(request.body).unwrap();
-        assert_eq!(body, "client_id=app&scope=https%3A%2F%2Fgraph.microsoft.com%2F.default&grant_type=client_credentials&client_secret=canary");
+        assert_eq!(
+            body,
+            "client_id=app&scope=https%3A%2F%2Fgraph.microsoft.com%2F.default&grant_type=client_credentials&client_secret=canary"
+        );
         let pems = format!("certificate = '''{}'''\nprivate_key = '''{}'''", pem("rsa.pem"), pem("rsa.key"));
         let fields = form::parse(&wire(&pems).unwrap().token(NOWHERE.now).unwrap().body);
         assert_eq!(fields[3].1, "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-        let parts: Vec<Value> = fields[4].1.split('.').take(2).map(|part| serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()).collect();
+        let parts: Vec<Value> = fields[4]
+            .1
+            .split('.')
+            .take(2)
+            .map(|part| serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap())
+            .collect();
         let der = CertificateDer::from_pem_slice(pem("rsa.pem").as_bytes()).unwrap();
         assert_eq!(parts[0], json!({"alg": "PS256", "typ": "JWT", "x5t#S256": BASE64_URL_SAFE_NO_PAD.encode(sha256(&der))}));
         assert_eq!((&parts[1]["aud"], &parts[1]["iss"], &parts[1]["sub"]), (&json!(request.url), &json!("app"), &json!("app")));
@@ -281,7 +293,8 @@ mod tests {
 
     #[test]
     fn clouds_log_in_at_their_own_hosts() {
-        let token_url = |base: &str| wire(&format!("client_secret = \"s\"\nbase_url = \"{base}\"")).unwrap().token(NOWHERE.now).unwrap().url;
+        let token_url =
+            |base: &str| wire(&format!("client_secret = \"s\"\nbase_url = \"{base}\"")).unwrap().token(NOWHERE.now).unwrap().url;
         assert_eq!(token_url("https://graph.microsoft.us"), "https://login.microsoftonline.us/cmart.example/oauth2/v2.0/token");
         assert_eq!(token_url("http://127.0.0.1:9"), "http://127.0.0.1:9/cmart.example/oauth2/v2.0/token");
     }

@@ -128,6 +128,10 @@ fn content(fields: &mut Fields<'_>, subject: String, text: String, html: String)
 }
 
 impl HttpProvider for Mailgun {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -225,7 +229,9 @@ pub fn classify(operation: &str, answer: &Answer, now: UnixMs) -> Outcome {
         // The domain is disabled, or lives in the other region.
         400 if lower.contains("not allowed to send") => (Class::Auth, Scope::Account),
         404 => (Class::Auth, Scope::Account),
-        400 if lower.contains("not a valid address") && lower.contains("to") && !lower.contains("from") => (Class::Permanent, Scope::Recipient),
+        400 if lower.contains("not a valid address") && lower.contains("to") && !lower.contains("from") => {
+            (Class::Permanent, Scope::Recipient)
+        }
         status => by_status(status, operation != STATUS),
     };
     let outcome = refused(answer, now, judged, &said);
@@ -242,7 +248,13 @@ fn told(said: &str, now: UnixMs) -> Option<Duration> {
     let first = when.split(' ').next().unwrap_or_default();
     match first.parse::<u64>() {
         Ok(n) => {
-            let unit = if when.contains("minute") { 60 } else if when.contains("hour") { 3600 } else { 1 };
+            let unit = if when.contains("minute") {
+                60
+            } else if when.contains("hour") {
+                3600
+            } else {
+                1
+            };
             Some(Duration::from_secs(n.saturating_mul(unit)))
         }
         Err(_) => retry_after::parse(&when.replace("UTC", "GMT"), now),
@@ -392,7 +404,10 @@ mod tests {
     #[test]
     fn odd_answers() {
         let judge = |status, body: &str| classify(SEND, &Answer { status, headers: Vec::new(), body: body.into() }, UnixMs(0));
-        assert_eq!(judge(400, r#"{"message":"'to' parameter is not a valid address. please check documentation"}"#).scope, Scope::Recipient);
+        assert_eq!(
+            judge(400, r#"{"message":"'to' parameter is not a valid address. please check documentation"}"#).scope,
+            Scope::Recipient
+        );
         assert_eq!(judge(400, r#"{"message":"'from' parameter is not a valid address"}"#).scope, Scope::Message);
         assert_eq!(judge(429, r#"{"message":"try again after 2 minutes"}"#).retry_after.unwrap().as_secs(), 120);
         assert_eq!(judge(429, r#"{"message":"slow down"}"#).retry_after, None);
@@ -403,7 +418,8 @@ mod tests {
 
     fn signed(at: &str, token: &str, data: &str) -> Call {
         let code = hex(hmac::sign(&hmac::Key::new(HMAC_SHA256, b"canary"), format!("{at}{token}").as_bytes()).as_ref());
-        let body = format!("{{\"signature\":{{\"timestamp\":\"{at}\",\"token\":\"{token}\",\"signature\":\"{code}\"}},\"event-data\":{data}}}");
+        let body =
+            format!("{{\"signature\":{{\"timestamp\":\"{at}\",\"token\":\"{token}\",\"signature\":\"{code}\"}},\"event-data\":{data}}}");
         post(&[("Content-Type", "application/json")], body.as_bytes())
     }
 
@@ -435,8 +451,14 @@ mod tests {
             (r#""event":"failed","severity":"temporary""#, Some((Deferred, None, None))),
             (r#""event":"failed","severity":"permanent","reason":"bounce""#, Some(hard)),
             (r#""event":"failed","severity":"permanent","delivery-status":{"code":605}"#, Some(hard)),
-            (r#""event":"failed","severity":"permanent","delivery-status":{"code":606}"#, Some((Unsubscribed, None, Some(Suppress::Unsubscribe)))),
-            (r#""event":"failed","severity":"permanent","reason":"suppress-complaint""#, Some((Complained, None, Some(Suppress::Complaint)))),
+            (
+                r#""event":"failed","severity":"permanent","delivery-status":{"code":606}"#,
+                Some((Unsubscribed, None, Some(Suppress::Unsubscribe))),
+            ),
+            (
+                r#""event":"failed","severity":"permanent","reason":"suppress-complaint""#,
+                Some((Complained, None, Some(Suppress::Complaint))),
+            ),
             (r#""event":"rejected""#, Some((Dropped, None, None))),
             (r#""event":"complained""#, Some((Complained, None, Some(Suppress::Complaint)))),
             (r#""event":"unsubscribed""#, Some((Unsubscribed, None, Some(Suppress::Unsubscribe)))),
@@ -459,7 +481,8 @@ mod tests {
         assert!(url.ends_with("/events?event=accepted&ascending=yes&limit=300&begin=1791043364&recipient=kim%40example.org"), "{url}");
         let answer = |status, body: &str| Answer { status, headers: Vec::new(), body: body.into() };
         let found = |status, body: &str| wire.found(&message, UnixMs(0), &answer(status, body), UnixMs(0));
-        let items = format!(r#"{{"items":[{{"user-variables":{{"tp_id":"{}"}},"message":{{"headers":{{"message-id":"m"}}}}}}]}}"#, message.step);
+        let items =
+            format!(r#"{{"items":[{{"user-variables":{{"tp_id":"{}"}},"message":{{"headers":{{"message-id":"m"}}}}}}]}}"#, message.step);
         assert_eq!(found(200, &items), Found::Yes(Some("m".into())));
         assert_eq!(found(200, r#"{"items":[{"user-variables":{"tp_id":"other"}}]}"#), Found::No);
         assert!(matches!(found(401, "Forbidden"), Found::Unknown(o) if o.class == Class::Auth));

@@ -16,7 +16,7 @@ use crate::http::{Answer, Request, check_base_url, form};
 use crate::providers::callback::{self, Bounce, Call, Event, EventKind, Known, Refusal, Report, text};
 use crate::providers::merge::Batch;
 use crate::providers::shared::{
-    CALLBACK_URL, TAGS, TRACK, Track, by_status, content_type, headers, not_theirs, parties, refused, subject, texts,
+    CALLBACK_URL, TAGS, TRACK, Track, by_status, content_type, headers, not_theirs, parties, refused, set, subject, texts,
 };
 use crate::providers::{At, BATCH, Found, Health, HttpProvider, Idempotency, Judged, Kind, STATUS, Step, Wire, wrong_content};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -51,7 +51,8 @@ const KEYS: &[crate::config::Key] = &[
     optional("callback", Shape::Table(CALLBACK), "How its webhooks are verified."),
 ];
 
-const CALLBACK: &[crate::config::Key] = &[CALLBACK_URL, optional("webhook_key", Shape::Secret, "The webhook's key, as Mandrill's settings show it.")];
+const CALLBACK: &[crate::config::Key] =
+    &[CALLBACK_URL, optional("webhook_key", Shape::Secret, "The webhook's key, as Mandrill's settings show it.")];
 
 /// An account's settings.
 #[derive(Clone, Debug)]
@@ -81,7 +82,7 @@ fn build(settings: &Settings) -> Result<Wire, String> {
 
 impl Mandrill {
     fn ask(&self, rest: &str, mut body: Value) -> Request {
-        body["key"] = self.api_key.expose().into();
+        set(&mut body, "key", self.api_key.expose());
         let url = format!("{}/api/1.4/{rest}", self.base_url);
         Request { method: "POST", url, headers: vec![content_type("application/json")], body: body.to_string().into_bytes() }
     }
@@ -103,28 +104,32 @@ impl Mandrill {
             "view_content_link": false,
         });
         if !from.name.is_empty() {
-            message["from_name"] = from.name.into();
+            set(&mut message, "from_name", from.name);
         }
         if !self.tags.is_empty() {
-            message["tags"] = self.tags.iter().cloned().collect();
+            set(&mut message, "tags", self.tags.iter().cloned().collect::<Value>());
         }
         if !self.subaccount.is_empty() {
-            message["subaccount"] = self.subaccount.as_str().into();
+            set(&mut message, "subaccount", self.subaccount.as_str());
         }
         Ok((message, to))
     }
 }
 
 fn content(message: &mut Value, subject: String, text: String, html: String) {
-    message["subject"] = subject.into();
+    set(message, "subject", subject);
     for (name, value) in [("text", text), ("html", html)] {
         if !value.is_empty() {
-            message[name] = value.into();
+            set(message, name, value);
         }
     }
 }
 
 impl HttpProvider for Mandrill {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -133,8 +138,8 @@ impl HttpProvider for Mandrill {
         let Content::Email(email) = &message.content else { return Err(wrong_content(&KIND)) };
         let (mut mail, to) = self.frame(email, &message.to)?;
         content(&mut mail, subject(email), email.text.clone(), email.html.clone());
-        mail["to"] = json!([{"email": to, "type": "to"}]);
-        mail["metadata"] = json!({"tp_id": message.step.as_str()});
+        set(&mut mail, "to", json!([{"email": to, "type": "to"}]));
+        set(&mut mail, "metadata", json!({"tp_id": message.step.as_str()}));
         Ok(Step::send(self.ask("messages/send", json!({"message": mail, "async": false}))))
     }
 
@@ -177,10 +182,10 @@ impl HttpProvider for Mandrill {
             vars.push(json!({"rcpt": address, "vars": own}));
             to.push(json!({"email": address, "type": "to"}));
         }
-        mail["to"] = to.into();
-        mail["recipient_metadata"] = metadata.into();
-        mail["merge_language"] = "mailchimp".into();
-        mail["merge_vars"] = vars.into();
+        set(&mut mail, "to", to);
+        set(&mut mail, "recipient_metadata", metadata);
+        set(&mut mail, "merge_language", "mailchimp");
+        set(&mut mail, "merge_vars", vars);
         Some(self.ask("messages/send", json!({"message": mail, "async": true})))
     }
 
@@ -208,7 +213,9 @@ pub fn classify(operation: &str, answer: &Answer, now: UnixMs) -> Judged {
             recipients: all.iter().map(|one| text(one, "email")).collect(),
             ..Outcome::accepted(None).into()
         },
-        (Value::Array(all), _) if answer.is_success() && !all.is_empty() => all.first().map(entry).unwrap_or_else(|| not_theirs("Mandrill")).into(),
+        (Value::Array(all), _) if answer.is_success() && !all.is_empty() => {
+            all.first().map(entry).unwrap_or_else(|| not_theirs("Mandrill")).into()
+        }
         _ if answer.is_success() && text(&body, "name").is_empty() => not_theirs("Mandrill").into(),
         _ => fault(operation, &body, answer, now).into(),
     }
@@ -317,8 +324,9 @@ fn list_changed(one: &Value) -> Option<Event> {
     let entry = one.get("reject").unwrap_or(&null);
     let email = text(entry, "email");
     let event = match action.as_str() {
-        "add" => Event::new(EventKind::Dropped, email.as_str(), "")
-            .suppressing(Some(denied(&text(entry, "reason")).unwrap_or(Suppress::Manual))),
+        "add" => {
+            Event::new(EventKind::Dropped, email.as_str(), "").suppressing(Some(denied(&text(entry, "reason")).unwrap_or(Suppress::Manual)))
+        }
         "remove" => Event::new(EventKind::Resubscribed, email.as_str(), ""),
         _ => return None,
     };
@@ -353,8 +361,14 @@ mod tests {
         let mail = &body["message"];
         assert_eq!((&mail["from_email"], &mail["from_name"]), (&json!("receipts@cmart.example"), &json!("Corner Mart")));
         assert_eq!((&mail["to"], &mail["tags"]), (&json!([{"email": "kim@example.org", "type": "to"}]), &json!(["receipt"])));
-        assert_eq!((&mail["preserve_recipients"], &mail["view_content_link"], &mail["track_opens"]), (&json!(false), &json!(false), &json!(false)));
-        assert_eq!((&mail["headers"]["Reply-To"], &mail["metadata"]["tp_id"]), (&json!("help@cmart.example"), &json!(message.step.as_str())));
+        assert_eq!(
+            (&mail["preserve_recipients"], &mail["view_content_link"], &mail["track_opens"]),
+            (&json!(false), &json!(false), &json!(false))
+        );
+        assert_eq!(
+            (&mail["headers"]["Reply-To"], &mail["metadata"]["tp_id"]),
+            (&json!("help@cmart.example"), &json!(message.step.as_str()))
+        );
         assert_eq!(wire("").request(&sms("+16075550100"), NOWHERE).unwrap_err().class, Class::Permanent);
     }
 
@@ -367,7 +381,10 @@ mod tests {
         });
         let body = body(&wire("").batch(&messages.each_ref(), NOWHERE).unwrap());
         assert_eq!((&body["async"], &body["message"]["html"]), (&json!(true), &json!("*|TP0|*")));
-        assert_eq!(body["message"]["merge_vars"][1], json!({"rcpt": "ana@example.org", "vars": [{"name": "TP0", "content": "<p>Hi ana@example.org"}]}));
+        assert_eq!(
+            body["message"]["merge_vars"][1],
+            json!({"rcpt": "ana@example.org", "vars": [{"name": "TP0", "content": "<p>Hi ana@example.org"}]})
+        );
         assert_eq!(body["message"]["recipient_metadata"][0]["rcpt"], "kim@example.org");
         let Content::Email(content) = &mut messages[0].content else { unreachable!() };
         content.headers.push(("List-Unsubscribe".into(), "<https://u.example/1>".into()));
@@ -397,7 +414,8 @@ mod tests {
 
     #[test]
     fn only_what_mandrill_signed_is_taken() {
-        let good = signed(r#"[{"event":"send","_id":"m1","ts":1791043600,"msg":{"email":"kim@example.org","metadata":{"tp_id":"tp_a.10"}}}]"#);
+        let good =
+            signed(r#"[{"event":"send","_id":"m1","ts":1791043600,"msg":{"email":"kim@example.org","metadata":{"tp_id":"tp_a.10"}}}]"#);
         let event = taken("mandrill", KEYS, &good).events.remove(0);
         assert_eq!((event.kind, event.message_ref.as_str(), event.provider_id.as_str()), (EventKind::Sent, "tp_a.10", "m1"));
         assert_eq!((event.key.as_str(), event.at), ("m1 send 1791043600", Some(UnixMs(1_791_043_600_000))));
@@ -425,12 +443,17 @@ mod tests {
             (r#""event":"unsub""#, Some((Unsubscribed, None, Some(Suppress::Unsubscribe)))),
             (r#""event":"open""#, Some((Opened, None, None))),
             (r#""event":"click","url":"https://x.example""#, Some((Clicked, None, None))),
-            (r#""type":"blacklist","action":"add","reject":{"email":"kim@example.org","reason":"rule"}"#, Some((Dropped, None, Some(Suppress::Manual)))),
+            (
+                r#""type":"blacklist","action":"add","reject":{"email":"kim@example.org","reason":"rule"}"#,
+                Some((Dropped, None, Some(Suppress::Manual))),
+            ),
             (r#""type":"blacklist","action":"remove","reject":{"email":"kim@example.org"}"#, Some((Resubscribed, None, None))),
             (r#""type":"whitelist","action":"add""#, None),
             (r#""event":"inbound""#, None),
         ] {
-            let events = format!("[{{\"_id\":\"m1\",\"ts\":1,\"msg\":{{\"email\":\"kim@example.org\",\"reject\":{{\"reason\":\"unsub\"}}}},{json}}}]");
+            let events = format!(
+                "[{{\"_id\":\"m1\",\"ts\":1,\"msg\":{{\"email\":\"kim@example.org\",\"reject\":{{\"reason\":\"unsub\"}}}},{json}}}]"
+            );
             let report = taken("mandrill", KEYS, &signed(&events));
             assert_eq!(report.events.first().map(|e| (e.kind, e.bounce, e.suppress)), meaning, "{json}");
             assert!(report.events.iter().all(|e| e.recipient == "kim@example.org"), "{json}");

@@ -18,6 +18,7 @@ pub mod capture;
 mod conformance;
 pub mod gmail;
 pub mod graph;
+pub mod mailchimp;
 pub mod mailgun;
 pub mod mandrill;
 mod merge;
@@ -114,6 +115,7 @@ static KINDS: &[&Kind] = &[
     &sendgrid::KIND,
     &mailgun::KIND,
     &mandrill::KIND,
+    &mailchimp::KIND,
     &postmark::KIND,
     &ses::KIND,
     &gmail::KIND,
@@ -201,6 +203,9 @@ impl From<Outcome> for Health {
 
 /// A provider behind an HTTP API. Every function is pure; what it does not have, it leaves out.
 pub trait HttpProvider: Send + Sync {
+    /// Its type.
+    fn kind(&self) -> &'static Kind;
+
     /// Where its API is, without a slash at the end.
     fn base_url(&self) -> &str;
 
@@ -212,6 +217,11 @@ pub trait HttpProvider: Send + Sync {
     /// The requests for one message in their order, each only after the one before was accepted; an outcome
     /// where there can be none, e.g. for a content that this type cannot send.
     fn request(&self, message: &Outgoing, at: At<'_>) -> Result<Vec<Step>, Outcome>;
+
+    /// Whether a repeat of one of its operations is safe, where they differ.
+    fn idempotency(&self, _operation: &str) -> Idempotency {
+        self.kind().idempotency
+    }
 
     /// Asks whether it has this message, of which an attempt began at that moment.
     fn lookup(&self, _message: &Outgoing, _since: UnixMs, _at: At<'_>) -> Option<Request> {
@@ -242,7 +252,8 @@ pub trait HttpProvider: Send + Sync {
     /// Reads the answer to [`HttpProvider::probe`].
     fn probed(&self, answer: &Answer, now: UnixMs) -> Health {
         let success = answer.is_success();
-        let judged = if success { Outcome::accepted(None) } else { shared::refused(answer, now, shared::by_status(answer.status, false), "") };
+        let judged =
+            if success { Outcome::accepted(None) } else { shared::refused(answer, now, shared::by_status(answer.status, false), "") };
         judged.into()
     }
 }

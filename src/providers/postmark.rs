@@ -16,7 +16,7 @@ use crate::domain::time::UnixMs;
 use crate::http::{Answer, Request, check_base_url, form};
 use crate::providers::callback::{self, Bounce, Call, Event, EventKind, Known, Refusal, Report, text};
 use crate::providers::shared::{
-    CALLBACK_URL, TAGS, TRACK, Track, basic, by_status, content_type, headers, not_theirs, parties, refused, subject, texts,
+    CALLBACK_URL, TAGS, TRACK, Track, basic, by_status, content_type, headers, not_theirs, parties, refused, set, subject, texts,
 };
 use crate::providers::{At, BATCH, Found, Health, HttpProvider, Idempotency, Judged, Kind, STATUS, Step, Wire, wrong_content};
 use serde_json::{Value, json};
@@ -43,7 +43,12 @@ pub static KIND: Kind = Kind {
 const KEYS: &[crate::config::Key] = &[
     required("server_token", Shape::Secret, "The server's API token. POSTMARK_API_TEST checks each mail and sends none."),
     default("stream", Shape::Text, "\"outbound\"", "Message stream of receipts and news of orders: a transactional one."),
-    default("broadcast_stream", Shape::Text, "\"broadcast\"", "Message stream of campaigns, which Postmark takes on a broadcast stream only."),
+    default(
+        "broadcast_stream",
+        Shape::Text,
+        "\"broadcast\"",
+        "Message stream of campaigns, which Postmark takes on a broadcast stream only.",
+    ),
     TRACK,
     TAGS,
     optional("callback", Shape::Table(CALLBACK), "How its webhooks are verified."),
@@ -113,20 +118,24 @@ impl Postmark {
         });
         for (name, value) in [("TextBody", &email.text), ("HtmlBody", &email.html)] {
             if !value.is_empty() {
-                mail[name] = value.as_str().into();
+                set(&mut mail, name, value.as_str());
             }
         }
         if let Some(reply_to) = reply_to {
-            mail["ReplyTo"] = reply_to.text().into();
+            set(&mut mail, "ReplyTo", reply_to.text());
         }
         if let Some(tag) = &self.tag {
-            mail["Tag"] = tag.as_str().into();
+            set(&mut mail, "Tag", tag.as_str());
         }
         Ok(mail)
     }
 }
 
 impl HttpProvider for Postmark {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -243,9 +252,7 @@ fn event(body: &Value) -> Option<Event> {
     let (kind, bounce, suppress, at) = match (record.as_str(), text(body, "Type").as_str()) {
         ("Delivery", _) => (EventKind::Delivered, None, None, "DeliveredAt"),
         ("Bounce", "Transient" | "DnsError") => (EventKind::Deferred, None, None, "BouncedAt"),
-        ("Bounce", "HardBounce" | "BadEmailAddress") => {
-            (EventKind::Bounced, Some(Bounce::Hard), Some(Suppress::HardBounce), "BouncedAt")
-        }
+        ("Bounce", "HardBounce" | "BadEmailAddress") => (EventKind::Bounced, Some(Bounce::Hard), Some(Suppress::HardBounce), "BouncedAt"),
         ("SpamComplaint", _) | ("Bounce", "SpamComplaint") => (EventKind::Complained, None, Some(Suppress::Complaint), "BouncedAt"),
         ("Bounce", "Unsubscribe") => (EventKind::Unsubscribed, None, Some(Suppress::Unsubscribe), "BouncedAt"),
         // Automatic answers, not bounces.
@@ -309,7 +316,10 @@ mod tests {
         assert_eq!(request.headers[0], ("X-Postmark-Server-Token".to_owned(), "t".to_owned()));
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!((&body["From"], &body["To"]), (&json!("Corner Mart <receipts@cmart.example>"), &json!("kim@example.org")));
-        assert_eq!((&body["MessageStream"], &body["Tag"], &body["ReplyTo"]), (&json!("outbound"), &json!("receipt"), &json!("help@cmart.example")));
+        assert_eq!(
+            (&body["MessageStream"], &body["Tag"], &body["ReplyTo"]),
+            (&json!("outbound"), &json!("receipt"), &json!("help@cmart.example"))
+        );
         assert_eq!((&body["TrackOpens"], &body["TrackLinks"]), (&json!(false), &json!("HtmlAndText")));
         assert_eq!(body["Metadata"]["tp_id"], message.step.as_str());
         assert!(body["TextBody"].is_string() && body["HtmlBody"].is_string());

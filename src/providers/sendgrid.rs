@@ -17,7 +17,7 @@ use crate::http::{Answer, Request, check_base_url, der, form};
 use crate::providers::callback::{self, Bounce, Call, Event, EventKind, Known, Refusal, Report, text};
 use crate::providers::merge::Batch;
 use crate::providers::shared::{
-    CALLBACK_URL, TAGS, TRACK, Track, bearer, by_status, content_type, headers, not_theirs, parties, refused, subject, texts,
+    CALLBACK_URL, TAGS, TRACK, Track, bearer, by_status, content_type, headers, not_theirs, parties, refused, set, subject, texts,
 };
 use crate::providers::{At, Found, Health, HttpProvider, Idempotency, Judged, Kind, STATUS, Step, Wire, wrong_content};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -45,7 +45,11 @@ pub static KIND: Kind = Kind {
 };
 
 const KEYS: &[crate::config::Key] = &[
-    required("api_key", Shape::Secret, "The API key; it needs the scope mail.send. For the EU set base_url = \"https://api.eu.sendgrid.com\"."),
+    required(
+        "api_key",
+        Shape::Secret,
+        "The API key; it needs the scope mail.send. For the EU set base_url = \"https://api.eu.sendgrid.com\".",
+    ),
     optional("unsubscribe_group", Shape::Int(1, i64::MAX), "Unsubscribe group of campaigns. Receipts never get one."),
     optional("sandbox", Shape::Bool, "SendGrid checks each mail and sends none."),
     TRACK,
@@ -93,7 +97,8 @@ impl SendGrid {
     /// Everything but recipients and content.
     fn frame(&self, email: &Email, to: &str, kind: MessageKind) -> Result<Value, Outcome> {
         let (from, _, reply_to) = parties(email, to)?;
-        let party = |address: &str, name: &str| if name.is_empty() { json!({"email": address}) } else { json!({"email": address, "name": name}) };
+        let party =
+            |address: &str, name: &str| if name.is_empty() { json!({"email": address}) } else { json!({"email": address, "name": name}) };
         let mut mail = json!({
             "from": party(&from.address, &from.name),
             "tracking_settings": {
@@ -103,16 +108,16 @@ impl SendGrid {
             },
         });
         if let Some(reply_to) = reply_to {
-            mail["reply_to"] = party(&reply_to.address, &reply_to.name);
+            set(&mut mail, "reply_to", party(&reply_to.address, &reply_to.name));
         }
         if !self.tags.is_empty() {
-            mail["categories"] = self.tags.iter().take(10).cloned().collect();
+            set(&mut mail, "categories", self.tags.iter().take(10).cloned().collect::<Value>());
         }
         if let (Some(group), MessageKind::Campaign) = (self.unsubscribe_group, kind) {
-            mail["asm"] = json!({"group_id": group});
+            set(&mut mail, "asm", json!({"group_id": group}));
         }
         if self.sandbox {
-            mail["mail_settings"] = json!({"sandbox_mode": {"enable": true}});
+            set(&mut mail, "mail_settings", json!({"sandbox_mode": {"enable": true}}));
         }
         Ok(mail)
     }
@@ -123,7 +128,7 @@ fn personalization(message: &Outgoing, email: &Email, to: &str) -> Value {
     let mut one = json!({"to": [{"email": to}], "custom_args": {"tp_id": message.step.as_str()}});
     let own = headers(email);
     if !own.is_empty() {
-        one["headers"] = own.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
+        set(&mut one, "headers", own.into_iter().map(|(name, value)| (name, Value::from(value))).collect::<Value>());
     }
     one
 }
@@ -135,6 +140,10 @@ fn content(text: &str, html: &str) -> Value {
 }
 
 impl HttpProvider for SendGrid {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -143,9 +152,9 @@ impl HttpProvider for SendGrid {
         let Content::Email(email) = &message.content else { return Err(wrong_content(&KIND)) };
         let (_, to, _) = parties(email, &message.to)?;
         let mut mail = self.frame(email, &message.to, message.kind)?;
-        mail["subject"] = subject(email).into();
-        mail["content"] = content(&email.text, &email.html);
-        mail["personalizations"] = json!([personalization(message, email, &to)]);
+        set(&mut mail, "subject", subject(email));
+        set(&mut mail, "content", content(&email.text, &email.html));
+        set(&mut mail, "personalizations", json!([personalization(message, email, &to)]));
         Ok(Step::send(self.ask("POST", "/v3/mail/send", Some(&mail))))
     }
 
@@ -172,8 +181,8 @@ impl HttpProvider for SendGrid {
         let mut batch = Batch::new(messages, |n| format!("-tp{n}-"), &["-tp"])?;
         let first = messages.first()?;
         let mut mail = self.frame(batch.mails.first()?, &first.to, first.kind).ok()?;
-        mail["subject"] = batch.part(subject)?.into();
-        mail["content"] = content(&batch.part(|mail| mail.text.clone())?, &batch.part(|mail| mail.html.clone())?);
+        set(&mut mail, "subject", batch.part(subject)?);
+        set(&mut mail, "content", content(&batch.part(|mail| mail.text.clone())?, &batch.part(|mail| mail.html.clone())?));
         if batch.most_bytes() > 9_000 {
             return None;
         }
@@ -182,11 +191,15 @@ impl HttpProvider for SendGrid {
             let (_, to, _) = parties(email, &message.to).ok()?;
             let mut one = personalization(message, email, &to);
             if !values.is_empty() {
-                one["substitutions"] = values.iter().enumerate().map(|(n, v)| (format!("-tp{n}-"), Value::from(v.as_str()))).collect();
+                set(
+                    &mut one,
+                    "substitutions",
+                    values.iter().enumerate().map(|(n, v)| (format!("-tp{n}-"), Value::from(v.as_str()))).collect::<Value>(),
+                );
             }
             all.push(one);
         }
-        mail["personalizations"] = all.into();
+        set(&mut mail, "personalizations", all);
         Some(self.ask("POST", "/v3/mail/send", Some(&mail)))
     }
 
@@ -388,10 +401,7 @@ mod tests {
         let random = SystemRandom::new();
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der.secret_pkcs8_der(), &random).unwrap();
         let signature = BASE64_STANDARD.encode(key.sign(&random, format!("{at}{body}").as_bytes()).unwrap());
-        post(
-            &[("X-Twilio-Email-Event-Webhook-Signature", &signature), ("X-Twilio-Email-Event-Webhook-Timestamp", at)],
-            body.as_bytes(),
-        )
+        post(&[("X-Twilio-Email-Event-Webhook-Signature", &signature), ("X-Twilio-Email-Event-Webhook-Timestamp", at)], body.as_bytes())
     }
 
     #[test]
@@ -429,7 +439,8 @@ mod tests {
             (r#""event":"group_unsubscribe""#, Unsubscribed, None, Some(Suppress::Unsubscribe)),
             (r#""event":"group_resubscribe""#, Resubscribed, None, None),
         ] {
-            let body = format!("[{{\"email\":\"kim@example.org\",\"sg_message_id\":\"m.1\",{json}}},{{\"event\":\"account_status_change\"}}]");
+            let body =
+                format!("[{{\"email\":\"kim@example.org\",\"sg_message_id\":\"m.1\",{json}}},{{\"event\":\"account_status_change\"}}]");
             let report = taken("sendgrid", &settings(), &signed("1791043660", &body));
             let event = &report.events[0];
             assert_eq!((report.events.len(), event.kind, event.bounce, event.suppress), (1, kind, bounce, suppress), "{json}");

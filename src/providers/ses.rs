@@ -121,6 +121,10 @@ fn own_headers(email: &Email, step: &StepId) -> Value {
 }
 
 impl HttpProvider for Ses {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -145,7 +149,8 @@ impl HttpProvider for Ses {
         // Three braces: what was rendered is not escaped once more.
         let mut batch = Batch::new(messages, |n| format!("{{{{{{h{n}}}}}}}"), &["{{"])?;
         let (mut mail, _) = self.frame(batch.mails.first()?, &messages.first()?.to).ok()?;
-        let parts = [("Subject", batch.part(subject)?), ("Text", batch.part(|m| m.text.clone())?), ("Html", batch.part(|m| m.html.clone())?)];
+        let parts =
+            [("Subject", batch.part(subject)?), ("Text", batch.part(|m| m.text.clone())?), ("Html", batch.part(|m| m.html.clone())?)];
         let template: Map<String, Value> =
             parts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name.to_owned(), text.into())).collect();
         let mut entries = Vec::with_capacity(messages.len());
@@ -176,7 +181,8 @@ impl HttpProvider for Ses {
         let flag = |name: &str| body.get(name).and_then(Value::as_bool).unwrap_or(true);
         let figure = |name: &str| quota.get(name).and_then(Value::as_f64).filter(|n| *n >= 0.0);
         let left = figure("Max24HourSend").map(|most| (most - figure("SentLast24Hours").unwrap_or(0.0)).max(0.0));
-        let warning = (!flag("ProductionAccessEnabled")).then(|| "the account is in the sandbox: it mails verified addresses only".to_owned());
+        let warning =
+            (!flag("ProductionAccessEnabled")).then(|| "the account is in the sandbox: it mails verified addresses only".to_owned());
         let outcome = if flag("SendingEnabled") {
             Outcome::accepted(None)
         } else {
@@ -324,7 +330,10 @@ mod tests {
         let request = only(wire("configuration_set = \"tillpost\"").request(&message, NOWHERE));
         assert_eq!((request.method, request.url.as_str()), ("POST", "https://email.eu-central-1.amazonaws.com/v2/email/outbound-emails"));
         let authorization = &request.headers.iter().find(|(name, _)| name == "Authorization").unwrap().1;
-        assert!(authorization.contains("/20261003/eu-central-1/ses/aws4_request, SignedHeaders=content-type;host;x-amz-date, "), "{authorization}");
+        assert!(
+            authorization.contains("/20261003/eu-central-1/ses/aws4_request, SignedHeaders=content-type;host;x-amz-date, "),
+            "{authorization}"
+        );
         let body = body(&request);
         passes_document("ses-send", "/v2/email/outbound-emails", "application/json", &body);
         assert_eq!(body["Destination"]["ToAddresses"][0], "kim@xn--mller-kva.example");
@@ -356,7 +365,8 @@ mod tests {
         let body = body(&request);
         passes_document("ses-send-bulk", "/v2/email/outbound-bulk-emails", "application/json", &body);
         assert_eq!(body["DefaultContent"]["Template"]["TemplateContent"]["Html"], "<p>Hi</p>\n{{{h0}}}");
-        let data = body["BulkEmailEntries"][1]["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"].as_str().unwrap();
+        let data =
+            body["BulkEmailEntries"][1]["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"].as_str().unwrap();
         assert_eq!(data, r#"{"h0":"<a href=\"https://u.example/?a=ana@example.org&b=1\">"}"#);
     }
 
@@ -376,10 +386,13 @@ mod tests {
     #[test]
     fn a_probe_tells_the_quota() {
         let probed = |body: &str| wire("").probed(&Answer { status: 200, headers: Vec::new(), body: body.into() }, UnixMs(0));
-        let health = probed(r#"{"ProductionAccessEnabled":false,"SendingEnabled":true,"SendQuota":{"Max24HourSend":200.0,"MaxSendRate":1.0,"SentLast24Hours":50.0}}"#);
+        let health = probed(
+            r#"{"ProductionAccessEnabled":false,"SendingEnabled":true,"SendQuota":{"Max24HourSend":200.0,"MaxSendRate":1.0,"SentLast24Hours":50.0}}"#,
+        );
         assert_eq!((health.outcome.class, health.per_second, health.left_today), (Class::Accepted, Some(1.0), Some(150)));
         assert!(health.warning.unwrap().contains("sandbox"));
-        let health = probed(r#"{"ProductionAccessEnabled":true,"SendingEnabled":false,"SendQuota":{"Max24HourSend":-1.0,"MaxSendRate":50.0}}"#);
+        let health =
+            probed(r#"{"ProductionAccessEnabled":true,"SendingEnabled":false,"SendQuota":{"Max24HourSend":-1.0,"MaxSendRate":50.0}}"#);
         assert_eq!((health.outcome.class, health.left_today, health.warning), (Class::Auth, None, None));
     }
 
@@ -390,7 +403,12 @@ mod tests {
             (r#""eventType":"Send","send":{}"#, Sent, None, None),
             (r#""eventType":"Delivery","delivery":{"recipients":["kim@example.org"]}"#, Delivered, None, None),
             (r#""notificationType":"Delivery","delivery":{"recipients":["kim@example.org"]}"#, Delivered, None, None),
-            (r#""eventType":"DeliveryDelay","deliveryDelay":{"delayedRecipients":[{"emailAddress":"kim@example.org"}]}"#, Deferred, None, None),
+            (
+                r#""eventType":"DeliveryDelay","deliveryDelay":{"delayedRecipients":[{"emailAddress":"kim@example.org"}]}"#,
+                Deferred,
+                None,
+                None,
+            ),
             (
                 r#""eventType":"Bounce","bounce":{"bounceType":"Permanent","bouncedRecipients":[{"emailAddress":"kim@example.org"}]}"#,
                 Bounced,
@@ -423,7 +441,11 @@ mod tests {
             let mail = r#""mail":{"messageId":"m-1","timestamp":"2026-10-03T16:00:00.000Z","destination":["kim@example.org"],"tags":{"tp_id":["tp_0123456789abcdef0123456789-10"]}}"#;
             let report = taken("ses", &settings(), &signed(&format!("{{{json},{mail}}}"), json!({})));
             let event = &report.events[0];
-            assert_eq!((event.kind, event.bounce, event.suppress, event.recipient.as_str()), (kind, bounce, suppress, "kim@example.org"), "{json}");
+            assert_eq!(
+                (event.kind, event.bounce, event.suppress, event.recipient.as_str()),
+                (kind, bounce, suppress, "kim@example.org"),
+                "{json}"
+            );
             assert_eq!((event.message_ref.as_str(), event.provider_id.as_str()), ("tp_0123456789abcdef0123456789.10", "m-1"));
             assert_eq!((event.key.as_str(), event.url.is_some(), event.at.is_some()), ("sns-1 kim@example.org", kind == Clicked, true));
         }

@@ -10,6 +10,7 @@ use crate::domain::text::{one_line, scrub};
 use crate::domain::time::{UnixMs, for_people};
 use crate::http::{Answer, ascii_domain, retry_after};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde_json::Value;
 use std::time::Duration;
 
 /// `track`
@@ -48,6 +49,13 @@ impl Track {
         let all = texts(settings, "track");
         let has = |word: &str| all.iter().any(|t| t == word);
         Track { opens: has("opens"), clicks: has("clicks") }
+    }
+}
+
+/// Adds a member to an object.
+pub fn set(object: &mut Value, name: &str, value: impl Into<Value>) {
+    if let Value::Object(object) = object {
+        object.insert(name.to_owned(), value.into());
     }
 }
 
@@ -112,8 +120,7 @@ pub fn ascii_address(address: &str) -> Option<String> {
 pub fn parties(email: &Email, to: &str) -> Result<(Sender, String, Option<Sender>), Outcome> {
     let ours = |what: &str| Outcome::new(Class::Auth, Scope::Account, format!("{what} of the channel email is not a mail address"));
     let from = Sender::parse(&email.from).ok_or_else(|| ours("from"))?;
-    let to = ascii_address(to)
-        .ok_or_else(|| Outcome::new(Class::Permanent, Scope::Recipient, "the address cannot be used in a mail"))?;
+    let to = ascii_address(to).ok_or_else(|| Outcome::new(Class::Permanent, Scope::Recipient, "the address cannot be used in a mail"))?;
     let reply_to = match email.reply_to.as_str() {
         "" => None,
         text => Some(Sender::parse(text).ok_or_else(|| ours("reply_to"))?),
@@ -123,8 +130,21 @@ pub fn parties(email: &Email, to: &str) -> Result<(Sender, String, Option<Sender
 
 /// Headers that an API makes from its own members, and those that no API lets anyone set.
 const STRUCTURAL: &[&str] = &[
-    "from", "to", "cc", "bcc", "subject", "reply-to", "sender", "date", "message-id", "mime-version", "content-type",
-    "content-transfer-encoding", "received", "dkim-signature", "return-path",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "subject",
+    "reply-to",
+    "sender",
+    "date",
+    "message-id",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+    "received",
+    "dkim-signature",
+    "return-path",
 ];
 
 /// The further headers of a mail, each on one line, with those left out that are made elsewhere.
@@ -174,11 +194,11 @@ pub fn clock_note(answer: &Answer, now: UnixMs) -> Option<String> {
 /// without an answer leaves nobody knowing.
 pub fn by_status(status: u16, sends: bool) -> (Class, Scope) {
     match status {
-        401 | 403 => (Class::Auth, Scope::Account),
-        408 | 425 => (Class::Retry, Scope::Account),
+        401 | 403 | 407 => (Class::Auth, Scope::Account),
+        408 | 423 | 425 => (Class::Retry, Scope::Account),
         429 => (Class::Throttle, Scope::Account),
         400..=499 => (Class::Permanent, Scope::Message),
-        502 | 504 if sends => (Class::Uncertain, Scope::Message),
+        502 | 504 | 524 if sends => (Class::Uncertain, Scope::Message),
         _ => (Class::Retry, Scope::Account),
     }
 }

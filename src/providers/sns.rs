@@ -73,6 +73,10 @@ fn action(name: &str) -> Vec<(String, String)> {
 }
 
 impl HttpProvider for Sns {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn base_url(&self) -> &str {
         &self.base_url
     }

@@ -143,6 +143,10 @@ impl Twilio {
 }
 
 impl HttpProvider for Twilio {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -538,7 +542,10 @@ mod tests {
             let report = taken("twilio", KEYS, &call(URL, &fields, "12345", ""));
             let event = &report.events[0];
             assert_eq!((event.kind, event.bounce, event.suppress), (kind, bounce, suppress), "{status} {code}");
-            assert_eq!((event.message_ref.as_str(), event.provider_id.as_str(), event.recipient.as_str()), ("tp_a.10", "SM1", "+16075550100"));
+            assert_eq!(
+                (event.message_ref.as_str(), event.provider_id.as_str(), event.recipient.as_str()),
+                ("tp_a.10", "SM1", "+16075550100")
+            );
         }
         for (body, opt_out, kind, suppress) in [
             ("Thanks!", "", Replied, None),

@@ -15,7 +15,7 @@ use crate::domain::text::scrub;
 use crate::domain::time::UnixMs;
 use crate::http::{Answer, Request, check_base_url, form};
 use crate::providers::callback::{self, Bounce, Call, Event, EventKind, Known, Refusal, Report, text};
-use crate::providers::shared::{CALLBACK_URL, basic, by_status, content_type, not_theirs, refused};
+use crate::providers::shared::{CALLBACK_URL, basic, by_status, content_type, not_theirs, refused, set};
 use crate::providers::{At, Health, HttpProvider, Idempotency, Judged, Kind, STATUS, Step, Wire, wrong_content};
 use ring::hmac::{HMAC_SHA256, Key, sign};
 use serde_json::{Value, json};
@@ -113,7 +113,7 @@ impl Vonage {
             "client_ref": message.step.as_str(),
         });
         if !self.callback_url.is_empty() {
-            body["webhook_url"] = self.callback_url.as_str().into();
+            set(&mut body, "webhook_url", self.callback_url.as_str());
         }
         let headers = vec![basic(&self.api_key, self.api_secret.expose()), content_type("application/json")];
         Request { method: "POST", url: format!("{}/v1/messages", self.base_url), headers, body: body.to_string().into_bytes() }
@@ -121,6 +121,10 @@ impl Vonage {
 }
 
 impl HttpProvider for Vonage {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -278,7 +282,12 @@ mod tests {
         let request = only(wire("").request(&message, NOWHERE));
         assert_eq!(request.url, "https://rest.nexmo.com/sms/json");
         let body = String::from_utf8(request.body).unwrap();
-        assert!(body.starts_with("api_key=0a1b2c3d&api_secret=the+secret&from=16075550131&to=16075550100&text=Caf%C3%A9+%26+more&client-ref=tp_"), "{body}");
+        assert!(
+            body.starts_with(
+                "api_key=0a1b2c3d&api_secret=the+secret&from=16075550131&to=16075550100&text=Caf%C3%A9+%26+more&client-ref=tp_"
+            ),
+            "{body}"
+        );
         assert!(body.contains("&ttl=259200000") && !body.contains("unicode"));
         let Content::Sms(content) = &mut message.content else { unreachable!() };
         content.text = "Grüße 🙂".into();
@@ -330,7 +339,13 @@ mod tests {
             ("rejected", "6", Bounced, Some(Bounce::Soft), None),
             ("expired", "1", Bounced, Some(Bounce::Soft), None),
         ] {
-            let call = signed(&[("messageId", "v1"), ("client-ref", "tp_a.10"), ("msisdn", "16075550100"), ("status", status), ("err-code", code)]);
+            let call = signed(&[
+                ("messageId", "v1"),
+                ("client-ref", "tp_a.10"),
+                ("msisdn", "16075550100"),
+                ("status", status),
+                ("err-code", code),
+            ]);
             let event = taken("vonage", KEYS, &call).events.remove(0);
             assert_eq!((event.kind, event.bounce, event.suppress), (kind, bounce, suppress), "{status} {code}");
             assert_eq!((event.message_ref.as_str(), event.recipient.as_str()), ("tp_a.10", "+16075550100"));

@@ -50,7 +50,9 @@ async fn against<T>(
 }
 
 fn graph(port: u16) -> String {
-    format!("tenant = \"t\"\nclient_id = \"c\"\nclient_secret = \"s\"\nmailbox = \"r@cmart.example\"\nbase_url = \"http://127.0.0.1:{port}\"")
+    format!(
+        "tenant = \"t\"\nclient_id = \"c\"\nclient_secret = \"s\"\nmailbox = \"r@cmart.example\"\nbase_url = \"http://127.0.0.1:{port}\""
+    )
 }
 
 fn token(n: usize) -> String {
@@ -105,7 +107,9 @@ async fn a_withdrawn_token_is_renewed_once_and_no_more() {
 
 #[tokio::test]
 async fn without_a_token_nothing_was_sent() {
-    for (status, text, class) in [(502, "", Class::Retry), (200, "<html>", Class::Retry), (401, r#"{"error":"invalid_client"}"#, Class::Auth)] {
+    for (status, text, class) in
+        [(502, "", Class::Retry), (200, "<html>", Class::Retry), (401, r#"{"error":"invalid_client"}"#, Class::Auth)]
+    {
         let answer = |line: &str, _: &str| {
             assert!(line.contains("/token"), "{line}");
             (status, text.to_owned())

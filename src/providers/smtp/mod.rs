@@ -130,7 +130,7 @@ pub struct Smtp {
     server: Server,
     envelope_from: String,
     dsn: bool,
-    dkim: Option<dkim::Signer>,
+    dkim: Option<Box<dkim::Signer>>,
     /// Most connections that are kept.
     keep: usize,
     /// With the moment of their last use; the latest at the end.
@@ -185,7 +185,7 @@ impl Smtp {
             server: Server { host, port, tls, login: login(settings)?, trust },
             envelope_from,
             dsn: own.flag("dsn"),
-            dkim: own.table("dkim").map(dkim::Signer::new).transpose()?,
+            dkim: own.table("dkim").map(dkim::Signer::new).transpose()?.map(Box::new),
             keep: settings.concurrency.unwrap_or(KIND.concurrency),
             idle: Mutex::default(),
         })
