@@ -39,13 +39,13 @@ impl Call {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
+}
 
-    /// A value of the URL's query.
-    pub fn query(&self, name: &str) -> Option<String> {
-        let (_, query) = self.url.split_once('?')?;
-        let query = query.split('#').next().unwrap_or_default();
-        form::parse(query.as_bytes()).into_iter().find(|(n, _)| n == name).map(|(_, value)| value)
-    }
+/// A value of a URL's query.
+pub fn query(url: &str, name: &str) -> Option<String> {
+    let (_, query) = url.split_once('?')?;
+    let query = query.split('#').next().unwrap_or_default();
+    form::parse(query.as_bytes()).into_iter().find(|(n, _)| n == name).map(|(_, value)| value)
 }
 
 /// What is known when a call is judged.
@@ -217,16 +217,14 @@ impl Event {
 /// The most events of one call that are read; no provider is known to send more than 1,000.
 pub const MOST_EVENTS: usize = 5_000;
 
-/// The URL that was signed: the one in the settings, else the one that was called.
-pub fn signed_url(settings: &Settings, call: &Call) -> String {
-    match settings.settings.table("callback").map(|c| c.text("url")).unwrap_or_default() {
-        "" => call.url.clone(),
-        // The provider was told the URL of the settings with our own query behind it.
-        url if !url.contains('?') => match call.url.split_once('?') {
-            Some((_, query)) => format!("{url}?{query}"),
-            None => url.to_owned(),
-        },
-        url => url.to_owned(),
+/// The URLs that may have been signed: the one in the settings, without and with the query of the call, as
+/// the provider may have been told it with a query of ours; without one in the settings the one called.
+pub fn signed_urls(settings: &Settings, call: &Call) -> Vec<String> {
+    let told = settings.settings.table("callback").map(|c| c.text("url")).unwrap_or_default();
+    match (told, call.url.split_once('?')) {
+        ("", _) => vec![call.url.clone()],
+        (url, Some((_, query))) if !url.contains('?') => vec![format!("{url}?{query}"), url.to_owned()],
+        (url, _) => vec![url.to_owned()],
     }
 }
 
@@ -320,7 +318,7 @@ mod tests {
             headers: vec![("X-Sign".into(), "canary".into())],
             body: b"canary".to_vec(),
         };
-        assert_eq!((call.header("x-sign"), call.query("tp_id").as_deref()), (Some("canary"), Some("tp_1")));
+        assert_eq!((call.header("x-sign"), query(&call.url, "tp_id").as_deref()), (Some("canary"), Some("tp_1")));
         assert!(!format!("{call:?}").contains("canary"));
         let mut event = Event::new(EventKind::Delivered, "canary@example.org", "m");
         event.text = "canary".into();

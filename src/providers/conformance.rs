@@ -208,6 +208,30 @@ fn sent_text(request: &Request) -> String {
     format!("{body}{}", String::from_utf8_lossy(&plain))
 }
 
+proptest::proptest! {
+    #[test]
+    fn nothing_that_comes_in_is_fatal(body in ".{0,200}", header in "[ -~]{0,80}", operation in "send|batch|token|status", status in 100u16..600) {
+        let names = ["X-Twilio-Signature", "X-Mandrill-Signature", "Authorization", "X-Mailchimp-Signature",
+            "X-Twilio-Email-Event-Webhook-Signature", "X-Twilio-Email-Event-Webhook-Timestamp"];
+        let call = post(&names.map(|name| (name, header.as_str())), body.as_bytes());
+        let json = serde_json::json!({"signature": {"timestamp": body, "token": header, "signature": "00"}, "Signature": header, "SigningCertURL": body});
+        let other = post(&[], json.to_string().as_bytes());
+        let answer = Answer { status, headers: vec![("Retry-After".into(), header.clone()), ("Date".into(), header)], body: body.into() };
+        for kind in kinds() {
+            if let Some(callback) = kind.callback {
+                let settings = account(kind.keys.name, &example(kind));
+                let known = Known { now: NOWHERE.now, used: &|_| false, certificate: &|_| None };
+                proptest::prop_assert!(callback(&settings, &call, &known).is_err());
+                proptest::prop_assert!(callback(&settings, &other, &known).is_err());
+            }
+            if let Some(classify) = kind.classify {
+                let judged = classify(&operation, &answer, NOWHERE.now);
+                proptest::prop_assert!(judged.outcome.class != Class::Accepted || (200..300).contains(&status), "{} {status}", kind.keys.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn every_recorded_answer_gives_its_outcome() {
     for name in kinds().iter().map(|kind| kind.keys.name).filter(|name| *name != "capture") {

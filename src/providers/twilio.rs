@@ -288,14 +288,15 @@ fn report(settings: &Settings, call: &Call, _known: &Known<'_>) -> Result<Report
     if call.method == "HEAD" {
         return Ok(Report::default());
     }
-    let fields = verified(settings, call)?;
+    let (url, fields) = verified(settings, call)?;
     let field = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str()).unwrap_or_default();
     let id = [field("MessageSid"), field("SmsSid")].into_iter().find(|id| !id.is_empty()).ok_or(callback::MALFORMED)?;
     let status = [field("MessageStatus"), field("SmsStatus")].into_iter().find(|s| !s.is_empty()).ok_or(callback::MALFORMED)?;
     let mut event = if status == "received" {
         callback::reply(field("From"), id, field("Body"), field("OptOutType"))
     } else {
-        let reference = call.query("tp_id").unwrap_or_else(|| id.to_owned());
+        // Only what was signed can name one of our deliveries.
+        let reference = callback::query(&url, "tp_id").unwrap_or_else(|| id.to_owned());
         let Some(event) = of_status(status, field("ErrorCode").parse().ok(), field("To"), &reference) else {
             return Ok(Report::default());
         };
@@ -306,36 +307,40 @@ fn report(settings: &Settings, call: &Call, _known: &Known<'_>) -> Result<Report
     Ok(Report { events: vec![event], ..Report::default() })
 }
 
-/// The fields of a call that Twilio signed: by its URL and either the form's fields or a hash of the body.
-/// The signature names its algorithm where a shared key made it. Source: Twilio's own validator.
-fn verified(settings: &Settings, call: &Call) -> Result<Vec<(String, String)>, Refusal> {
+/// The URL and the fields of a call that Twilio signed: by its URL and either the form's fields or a hash of
+/// the body. The signature names its algorithm where a shared key made it. Source: Twilio's own validator.
+fn verified(settings: &Settings, call: &Call) -> Result<(String, Vec<(String, String)>), Refusal> {
     let secrets = [settings.settings.secret("auth_token"), callback::secret(settings, "shared_key")];
     if secrets.iter().all(Secret::is_empty) {
         return Err(callback::UNSET);
     }
     let signature = call.header("X-Twilio-Signature").ok_or(callback::MISSING)?;
     let signature = BASE64_STANDARD.decode(signature.trim()).map_err(|_| callback::WRONG)?;
-    let by_hash = call.query("bodySHA256").filter(|_| !call.header("Content-Type").unwrap_or_default().contains("form-urlencoded"));
-    let mut fields = if by_hash.is_some() { Vec::new() } else { form::parse(&call.body) };
-    fields.sort();
-    fields.dedup();
-    let signed: String = fields.iter().map(|(name, value)| format!("{name}{value}")).collect();
     let algorithm = algorithm(call.header("X-Twilio-Webhooks-Signature-Settings").unwrap_or_default()).ok_or(callback::WRONG)?;
-    let url = callback::signed_url(settings, call);
-    let fits = [with_port(&url, false), with_port(&url, true)].iter().flatten().any(|url| {
-        let bytes = format!("{url}{signed}").into_bytes();
-        secrets.iter().any(|secret| !secret.is_empty() && callback::hmac_fits(algorithm, secret, &bytes, &signature))
-    });
-    let body_fits = by_hash.is_none_or(|hash| callback::from_hex(&hash).is_some_and(|hash| hash == sha256(&call.body)));
-    if !fits || !body_fits {
-        return Err(callback::WRONG);
+    let is_form = call.header("Content-Type").unwrap_or_default().contains("form-urlencoded");
+    let mut form = form::parse(&call.body);
+    form.sort();
+    form.dedup();
+    let text: String = form.iter().map(|(name, value)| format!("{name}{value}")).collect();
+    for url in callback::signed_urls(settings, call) {
+        let by_hash = callback::query(&url, "bodySHA256").filter(|_| !is_form);
+        let fields = if by_hash.is_some() { "" } else { &text };
+        let fits = [with_port(&url, false), with_port(&url, true)].iter().flatten().any(|url| {
+            let bytes = format!("{url}{fields}").into_bytes();
+            secrets.iter().any(|secret| !secret.is_empty() && callback::hmac_fits(algorithm, secret, &bytes, &signature))
+        });
+        match by_hash {
+            _ if !fits => {}
+            None => return Ok((url, form)),
+            Some(hash) if callback::from_hex(&hash).is_some_and(|hash| hash == sha256(&call.body)) => {
+                let body: Value = serde_json::from_slice(&call.body).map_err(|_| callback::MALFORMED)?;
+                let members = body.as_object().into_iter().flatten();
+                return Ok((url, members.map(|(name, _)| (name.clone(), callback::text(&body, name))).collect()));
+            }
+            Some(_) => {}
+        }
     }
-    if fields.is_empty() {
-        let body: Value = serde_json::from_slice(&call.body).map_err(|_| callback::MALFORMED)?;
-        let members = body.as_object().into_iter().flatten();
-        return Ok(members.map(|(name, _)| (name.clone(), callback::text(&body, name))).collect());
-    }
-    Ok(fields)
+    Err(callback::WRONG)
 }
 
 /// `key=…,algorithm=HMAC_SHA256`; without the header it is the old one.
@@ -502,6 +507,8 @@ mod tests {
         let told = "auth_token = \"12345\"\ncallback = { url = \"https://shop.example/x\" }";
         assert_eq!(verdict("twilio", told, &good), "signature_wrong", "the URL of the settings counts");
         assert_eq!(verdict("twilio", told, &call("https://shop.example/x?tp_id=tp_a.10", &fields, "12345", "")), "accepted");
+        let bare = taken("twilio", told, &call("https://shop.example/x", &fields, "12345", ""));
+        assert_eq!(bare.events[0].message_ref, "SM1", "the query was not signed");
         let mut altered = good.clone();
         altered.body.extend_from_slice(b"&ErrorCode=30005");
         assert_eq!(verdict("twilio", KEYS, &altered), "signature_wrong");
