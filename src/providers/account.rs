@@ -11,6 +11,7 @@ use crate::http::oauth::Token;
 use crate::http::{self, Answer, Client, Limits, Request};
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -77,36 +78,53 @@ impl Account {
 
     /// Many messages in as few calls as the provider lets: an outcome for each, in their order. They are of
     /// one sender. A call that fails for the sake of one message is split until that one is alone, so that
-    /// it fails by itself.
+    /// it fails by itself; a fault of what all of them share is found by sending the first and the last
+    /// alone, and then counts for all.
     pub async fn send_many(&self, client: &Client, messages: &[&Outgoing], now: UnixMs) -> Vec<Outcome> {
-        let mut outcomes = Vec::with_capacity(messages.len());
-        // The next one to send is at the end. Each split adds one part, and no part is empty.
-        let mut parts: Vec<&[&Outgoing]> = messages.chunks(self.kind.batch.max(1)).rev().collect();
-        while let Some(part) = parts.pop() {
-            let judged = match (&self.wire, part) {
-                (Wire::Http(provider), [_, _, ..]) => self.batch_over_http(provider.as_ref(), client, part, now).await,
-                _ => None,
-            };
-            let (left, right) = part.split_at(part.len() / 2);
-            match judged {
-                Some(judged) if judged.entries.len() == part.len() => {
-                    outcomes.extend(in_order(judged, part).into_iter().map(|outcome| self.fit_to_show(outcome)));
+        let unsent = Outcome::new(Class::Retry, Scope::Account, "its turn did not come");
+        let mut outcomes = vec![unsent; messages.len()];
+        let most = self.kind.batch.max(1);
+        // The next one is at the end. No part is empty, and each split makes smaller ones.
+        let mut parts: Vec<Range<usize>> = (0..messages.len()).step_by(most).map(|at| at..(at + most).min(messages.len())).rev().collect();
+        while let Some(range) = parts.pop() {
+            let Some(part) = messages.get(range.clone()) else { continue };
+            let (judged, middle) = (self.in_one_call(client, part, now).await, range.start + part.len() / 2);
+            match (judged, part) {
+                (None, _) => {
+                    for (message, at) in part.iter().zip(range) {
+                        put(&mut outcomes, at, self.send(client, message, now).await);
+                    }
                 }
-                Some(Judged { outcome, .. }) if outcome.class == Class::Permanent && outcome.scope != Scope::Destination => {
-                    parts.extend([right, left]);
+                (Some(judged), [first, .., last]) if part.len() > 2 && is_permanent(&judged.outcome, Scope::Message) => {
+                    let ends = (self.send(client, first, now).await, self.send(client, last, now).await);
+                    if is_permanent(&ends.0, Scope::Message) && is_permanent(&ends.1, Scope::Message) {
+                        range.clone().for_each(|at| put(&mut outcomes, at, self.fit_to_show(judged.outcome.clone())));
+                    } else {
+                        let halves = [middle..range.end - 1, range.start + 1..middle];
+                        parts.extend(halves.into_iter().filter(|half| !half.is_empty()));
+                    }
+                    put(&mut outcomes, range.start, ends.0);
+                    put(&mut outcomes, range.end - 1, ends.1);
                 }
-                Some(Judged { outcome, .. }) => {
-                    let outcome = self.fit_to_show(outcome);
-                    outcomes.extend(part.iter().map(|_| outcome.clone()));
+                (Some(judged), _) if [Scope::Message, Scope::Recipient].iter().any(|scope| is_permanent(&judged.outcome, *scope)) => {
+                    parts.extend([middle..range.end, range.start..middle]);
                 }
-                None => {
-                    for message in part {
-                        outcomes.push(self.send(client, message, now).await);
+                (Some(judged), _) => {
+                    for (outcome, at) in in_order(judged, part).into_iter().zip(range) {
+                        put(&mut outcomes, at, self.fit_to_show(outcome));
                     }
                 }
             }
         }
         outcomes
+    }
+
+    /// `None`: these cannot go together.
+    async fn in_one_call(&self, client: &Client, part: &[&Outgoing], now: UnixMs) -> Option<Judged> {
+        match (&self.wire, part) {
+            (Wire::Http(provider), [_, _, ..]) => self.batch_over_http(provider.as_ref(), client, part, now).await,
+            _ => None,
+        }
     }
 
     /// Asks the provider whether it has a message whose attempt began at `since`. `None`: it cannot be asked.
@@ -268,19 +286,33 @@ impl Account {
     }
 }
 
-/// The entries of a batch in the order of its messages. Whose entry is missing among named ones, of that
-/// one nobody knows.
-fn in_order(judged: Judged, part: &[&Outgoing]) -> Vec<Outcome> {
-    if judged.recipients.len() != judged.entries.len() {
-        return judged.entries;
+fn is_permanent(outcome: &Outcome, scope: Scope) -> bool {
+    (outcome.class, outcome.scope) == (Class::Permanent, scope)
+}
+
+fn put(outcomes: &mut [Outcome], at: usize, outcome: Outcome) {
+    if let Some(slot) = outcomes.get_mut(at) {
+        *slot = outcome;
     }
-    let named: HashMap<String, Outcome> = judged.recipients.iter().map(|to| to.to_lowercase()).zip(judged.entries).collect();
-    let unknown = || Outcome::new(Class::Uncertain, Scope::Message, "the answer does not name this recipient");
-    let own = |message: &&Outgoing| {
-        let address = super::shared::ascii_address(&message.to).unwrap_or_else(|| message.to.clone());
-        named.get(&address.to_lowercase()).cloned().unwrap_or_else(unknown)
-    };
-    part.iter().map(own).collect()
+}
+
+/// An outcome for each message of a batch, in their order. Where there are entries, but not one for each or
+/// not one of this name, nobody knows.
+fn in_order(judged: Judged, part: &[&Outgoing]) -> Vec<Outcome> {
+    let unknown = || Outcome::new(Class::Uncertain, Scope::Message, "the answer does not say what became of this one");
+    let Judged { outcome, entries, recipients, .. } = judged;
+    if entries.is_empty() {
+        return vec![outcome; part.len()];
+    }
+    if !recipients.is_empty() {
+        let named: HashMap<String, Outcome> = recipients.iter().map(|to| to.to_lowercase()).zip(entries).collect();
+        let own = |message: &&Outgoing| {
+            let address = super::shared::ascii_address(&message.to).unwrap_or_else(|| message.to.clone());
+            named.get(&address.to_lowercase()).cloned().unwrap_or_else(unknown)
+        };
+        return part.iter().map(own).collect();
+    }
+    if entries.len() == part.len() { entries } else { part.iter().map(|_| unknown()).collect() }
 }
 
 /// What a failed question for a token means for the message: it certainly did not go out.

@@ -208,7 +208,7 @@ impl HttpProvider for Mandrill {
 pub fn classify(operation: &str, answer: &Answer, now: UnixMs) -> Judged {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     match (&body, operation) {
-        (Value::Array(all), BATCH) if answer.is_success() => Judged {
+        (Value::Array(all), BATCH) if answer.is_success() && !all.is_empty() => Judged {
             entries: all.iter().map(entry).collect(),
             recipients: all.iter().map(|one| text(one, "email")).collect(),
             ..Outcome::accepted(None).into()

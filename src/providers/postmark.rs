@@ -181,7 +181,7 @@ impl HttpProvider for Postmark {
 pub fn classify(operation: &str, answer: &Answer, now: UnixMs) -> Judged {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     match &body {
-        Value::Array(all) if operation == BATCH && answer.is_success() => {
+        Value::Array(all) if operation == BATCH && answer.is_success() && !all.is_empty() => {
             let entries = all.iter().map(|entry| one(operation, entry, answer, now).outcome).collect();
             Judged { entries, ..Outcome::accepted(None).into() }
         }

@@ -200,7 +200,7 @@ pub fn classify(operation: &str, answer: &Answer, now: UnixMs) -> Judged {
     if answer.is_success() {
         let id = Some(text(&body, "MessageId")).filter(|id| !id.is_empty());
         return match (operation, body.get("BulkEmailEntryResults").and_then(Value::as_array)) {
-            (BATCH, Some(all)) => Judged { entries: all.iter().map(entry).collect(), ..Outcome::accepted(None).into() },
+            (BATCH, Some(all)) if !all.is_empty() => Judged { entries: all.iter().map(entry).collect(), ..Outcome::accepted(None).into() },
             _ if id.is_some() => Outcome::accepted(id).into(),
             _ => not_theirs("SES").into(),
         };

@@ -152,6 +152,34 @@ async fn one_bad_address_never_fails_the_rest() {
 }
 
 #[tokio::test]
+async fn a_fault_of_what_all_share_is_not_asked_for_each() {
+    for (poison, bad, most) in [("", 64, 3), ("kim7@", 1, 12)] {
+        let calls = Mutex::new(0);
+        let answer = |_: &str, body: &str| {
+            *calls.lock().unwrap() += 1;
+            let fault = r#"{"errors":[{"field":"content","message":"no"}]}"#;
+            if body.contains(poison) { (400, fault.to_owned()) } else { (202, String::new()) }
+        };
+        against(sendgrid, "sendgrid", answer, async |account: &Account, http: &Client| {
+            let messages: Vec<Outgoing> = (0..64).map(|n| email(&format!("kim{n}@example.org"))).collect();
+            let outcomes = account.send_many(http, &messages.iter().collect::<Vec<_>>(), NOW).await;
+            assert_eq!(outcomes.iter().filter(|o| is_permanent(o, Scope::Message)).count(), bad);
+            assert_eq!(outcomes.iter().filter(|o| o.class == Class::Accepted).count(), 64 - bad);
+            assert!(*calls.lock().unwrap() <= most * 2, "{}", calls.lock().unwrap());
+        })
+        .await;
+    }
+}
+
+#[test]
+fn entries_that_do_not_fit_leave_nobody_knowing() {
+    let messages = ["a@example.org", "b@example.org"].map(email);
+    let one = Judged { entries: vec![Outcome::accepted(None)], ..Outcome::accepted(None).into() };
+    assert!(in_order(one, &messages.each_ref()).iter().all(|o| o.class == Class::Uncertain));
+    assert!(in_order(Outcome::accepted(None).into(), &messages.each_ref()).iter().all(|o| o.class == Class::Accepted));
+}
+
+#[tokio::test]
 async fn entries_are_matched_to_their_recipients() {
     let table = |port| format!("api_key = \"k\"\nbase_url = \"http://127.0.0.1:{port}\"");
     let answer = |_: &str, _: &str| {
