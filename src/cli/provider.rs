@@ -414,4 +414,60 @@ mod tests {
         assert_eq!(classify("smtp", &json!({"transport": "no_route"}), NOW).unwrap()["class"], "offline");
         assert_eq!(classify("capture", &json!({"transport": "reset_after_body"}), NOW).unwrap()["class"], "retry");
     }
+
+    #[test]
+    fn a_token_is_asked_for_first() {
+        let message = json!({"delivery_id": "tp_a.10", "to": {"address": "kim@example.org"}, "from": "r@cmart.example", "subject": "Hi", "text": "Hello"});
+        let keys = settings("tenant = \"t\"\nclient_id = \"c\"\nclient_secret = \"s\"\nmailbox = \"r@cmart.example\"");
+        let answer = request("graph", &message, &keys, NOW).unwrap();
+        let urls: Vec<&str> = answer["requests"].as_array().unwrap().iter().map(|r| r["url"].as_str().unwrap()).collect();
+        let send = "https://graph.microsoft.com/v1.0/users/r@cmart.example/sendMail";
+        assert_eq!(urls, ["https://login.microsoftonline.com/t/oauth2/v2.0/token", send]);
+        assert_eq!(answer["requests"][1]["headers"][0], json!(["Authorization", "Bearer {access_token}"]));
+        let mut alone = message.clone();
+        alone["operation"] = "token".into();
+        assert_eq!(request("graph", &alone, &keys, NOW).unwrap()["requests"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_event_becomes_the_calls_of_a_customer_system() {
+        let message = json!({"delivery_id": "tp_a.10", "to": {"address": "kim@example.org"},
+            "event": {"type": "order.shipped", "time": "2026-10-03T16:00:00Z", "data": {"order_status": "shipped"}}});
+        let keys = settings("api_key = \"k-us1\"\nlist = \"a1\"\ntags = [\"store\"]\nfields = { order_status = \"OS\" }");
+        let answer = request("mailchimp", &message, &keys, NOW).unwrap();
+        assert_eq!(answer["requests"].as_array().unwrap().len(), 2);
+        assert!(answer["requests"][0]["body"].as_str().unwrap().contains(r#""merge_fields":{"OS":"shipped"}"#));
+        let mut tags = message.clone();
+        tags["operation"] = "tags".into();
+        assert!(request("mailchimp", &tags, &keys, NOW).unwrap()["requests"][0]["url"].as_str().unwrap().ends_with("/tags"));
+    }
+
+    #[test]
+    fn entries_and_suppressed_recipients_are_told() {
+        let body = r#"[{"ErrorCode":0,"MessageID":"m"},{"ErrorCode":406,"Message":"inactive"}]"#;
+        let judged = classify("postmark", &json!({"operation": "batch", "status": 200, "headers": {}, "body": body}), NOW).unwrap();
+        assert_eq!((&judged["entries"][0]["provider_id"], &judged["entries"][1]["suppress"]), (&json!("m"), &json!("hard_bounce")));
+        let body = r#"{"ErrorCode":0,"MessageID":"m","Message":"will not deliver to these inactive addresses: a@b.example."}"#;
+        let judged = classify("postmark", &json!({"status": 200, "headers": {}, "body": body}), NOW).unwrap();
+        assert_eq!(judged["suppress"], json!([{"address": "a@b.example", "reason": "hard_bounce"}]));
+    }
+
+    #[test]
+    fn calls_in_a_list_share_one_memory() {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"k");
+        let call = |token: &str| {
+            let code = crate::domain::ids::hex(ring::hmac::sign(&key, format!("1791043660{token}").as_bytes()).as_ref());
+            let body = json!({"signature": {"timestamp": "1791043660", "token": token, "signature": code},
+                "event-data": {"event": "delivered", "recipient": "kim@example.org", "timestamp": 1_791_043_600, "user-variables": {"tp_id": "tp_a.10"}}});
+            json!({"method": "post", "url": "https://hq.example/c", "headers": [["Content-Type", "application/json"]], "body_base64": BASE64_STANDARD.encode(body.to_string())})
+        };
+        let keys = settings("callback = { signing_key = \"k\" }");
+        let answer = callback("mailgun", &json!([call("a"), call("a"), call("b")]), &keys, NOW).unwrap();
+        let verdicts: Vec<&str> = answer.as_array().unwrap().iter().map(|a| a["verdict"].as_str().unwrap()).collect();
+        assert_eq!(verdicts, ["accepted", "replayed", "accepted"]);
+        assert_eq!((&answer[1]["events"], &answer[0]["events"][0]["at"]), (&json!([]), &json!("2026-10-03T16:06:40Z")));
+        assert_eq!(callback("mailgun", &call("a"), &keys, NOW).unwrap()["events"][0]["message_ref"], "tp_a.10");
+        assert!(matches!(callback("smtp", &call("a"), &keys, NOW), Err(Fault::Input(_))));
+        assert!(matches!(callback("mailgun", &json!({"body_base64": "?"}), &keys, NOW), Err(Fault::Input(_))));
+    }
 }

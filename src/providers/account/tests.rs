@@ -209,3 +209,29 @@ async fn questions_go_their_own_way() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn each_step_only_after_the_one_before() {
+    use crate::providers::conformance::data;
+    let table = |port| {
+        format!(
+            "api_key = \"k-us1\"\nlist = \"a1\"\ntags = [\"t\"]\njourneys = {{ \"sale.completed\" = \"1/2\" }}\nbase_url = \"http://127.0.0.1:{port}\""
+        )
+    };
+    for (fails, class, steps) in [("none", Class::Accepted, 3), ("/tags", Class::Throttle, 2), ("/members/", Class::Throttle, 1)] {
+        let seen = Mutex::new(0);
+        let answer = |line: &str, _: &str| {
+            *seen.lock().unwrap() += 1;
+            if line.contains(fails) {
+                return (429, String::new());
+            }
+            if line.starts_with("PUT") { (200, r#"{"id":"member"}"#.to_owned()) } else { (204, String::new()) }
+        };
+        against(table, "mailchimp", answer, async |account: &Account, http: &Client| {
+            let outcome = account.send(http, &data("kim@example.org", "sale.completed", serde_json::json!({})), NOW).await;
+            assert_eq!((outcome.class, *seen.lock().unwrap()), (class, steps), "{fails}");
+            assert_eq!(outcome.provider_id.is_some(), steps > 1, "{fails}: the id is the first step's");
+        })
+        .await;
+    }
+}
