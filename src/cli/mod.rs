@@ -198,6 +198,8 @@ enum ProviderCommand {
     Request(provider::RequestArgs),
     /// What an answer means. Needs no agent.
     Classify(provider::ClassifyArgs),
+    /// Whether a provider's call is authentic, and what it tells. Needs no agent.
+    Callback(provider::CallbackArgs),
 }
 
 /// What a command came to: what to print, or a failure in words with its exit code.
@@ -279,6 +281,7 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Provider(ProviderCommand::Resume { name }) => say(&global, status::resume(&global.folder(), &name), out, err),
         Command::Provider(ProviderCommand::Request(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Provider(ProviderCommand::Classify(args)) => tool(&mut global, args.run(now()), out, err),
+        Command::Provider(ProviderCommand::Callback(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Sms(command) => say(&global, sms::sms(&command), out, err),
         Command::Simulate(args) => simulate::simulate(&args, global.json, out, err),
     }
