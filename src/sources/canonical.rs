@@ -40,7 +40,7 @@ pub fn document(setup: &Setup<'_>, kind: &str, keys: Keys, mut sale: Value) -> R
         map.insert("schema".into(), SCHEMA.into());
         map.insert("source".into(), source);
         let id = clean(&keys.business_key, 200);
-        map.entry("transaction_id").or_insert_with(|| id.clone().into());
+        let id = map.entry("transaction_id").or_insert_with(|| id.into()).as_str().unwrap_or_default().to_owned();
         let number = map.entry("receipt_number").or_insert(Value::Null);
         if number.as_str().is_none_or(str::is_empty) {
             *number = id.chars().take(100).collect::<String>().into();
@@ -50,11 +50,13 @@ pub fn document(setup: &Setup<'_>, kind: &str, keys: Keys, mut sale: Value) -> R
     }
     let (data, at) = finish(sale)?;
     let mut native_ids = keys.payment_ids;
-    native_ids.extend(Some(keys.order_id).filter(|id| !id.is_empty() && !native_ids.contains(id)));
-    let subject = match kind {
-        "sale.completed" => text(&data, "/transaction_id"),
-        _ => text(&data, "/related/transaction_id"),
-    };
+    for id in [keys.order_id, keys.business_key.clone()] {
+        if !id.is_empty() && !native_ids.contains(&id) {
+            native_ids.push(id);
+        }
+    }
+    let related = text(&data, "/related/transaction_id");
+    let subject = if kind == "sale.completed" || related.is_empty() { text(&data, "/transaction_id") } else { related };
     let event = Event { kind: kind.to_owned(), id: event_id(setup, kind, &keys.business_key, keys.version), time: at, subject, data };
     Ok(Meaning {
         event,

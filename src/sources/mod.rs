@@ -17,14 +17,18 @@
 //! decode, look-ups, tests), and add its line to [`KINDS`].
 
 pub mod canonical;
+pub mod clover;
 #[cfg(test)]
 mod golden;
 pub mod lan;
 pub mod shopify;
 pub mod shown;
 pub mod sign;
+pub mod square;
 pub mod stripe;
+pub mod toast;
 pub mod value;
+pub mod zapier;
 
 use crate::config::TypeKeys;
 use crate::config::checked::{Setting, Settings, Source};
@@ -43,10 +47,7 @@ use std::time::Duration;
 pub const CONFIGURED: &[TypeKeys] = &[lan::KEYS];
 
 /// Every type of source that is known, in the fixed order.
-pub static KINDS: &[&Kind] = &[
-    &shopify::KIND, //
-    &stripe::KIND,
-];
+pub static KINDS: &[&Kind] = &[&square::KIND, &clover::KIND, &toast::KIND, &shopify::KIND, &stripe::KIND, &zapier::KIND];
 
 /// The type of that name, as after `type =`.
 pub fn find(name: &str) -> Option<&'static Kind> {
@@ -307,7 +308,8 @@ impl Need {
 /// A question to the vendor's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookUp {
-    /// Stable: the same question has the same key. Begins with the account where there are several.
+    /// Stable: the same question of one raw event has the same key. One key may be listed for several
+    /// business keys and is asked once. Answers belong to their raw event: a later one asks anew.
     pub key: String,
     /// The business key of what waits for it; empty where that is not known yet.
     pub of: String,
