@@ -57,10 +57,14 @@ impl DecodeArgs {
             None => toml::Table::new(),
         };
         let own = sources::read_table(kind, &settings).map_err(Fault::Input)?;
+        let rules = match own.text("mapping") {
+            "" => String::new(),
+            path => text(&self.settings.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(path))?,
+        };
         let headers = serde_json::from_str(&text(&self.headers)?).map_err(|e| input(&self.headers, e))?;
         let body = std::fs::read(&self.body).map_err(|e| input(&self.body, e))?;
         let headers = pairs(&headers).ok_or_else(|| input(&self.headers, "must be {name: value} or [[name, value]]"))?;
-        Ok(decode(kind, own, &self.secrets, &headers, self.url.as_deref().unwrap_or_default(), &body, now))
+        Ok(decode(kind, own, &self.secrets, &headers, self.url.as_deref().unwrap_or_default(), &body, now, &rules))
     }
 }
 
@@ -110,6 +114,7 @@ pub fn decode(
     url: &str,
     body: &[u8],
     now: UnixMs,
+    rules: &str,
 ) -> Value {
     let has = |name: &str| kind.keys.keys.iter().any(|key| key.name == name);
     for name in SECRETS.iter().filter(|name| has(name) && !secrets.is_empty()) {
@@ -127,7 +132,7 @@ pub fn decode(
     let settings = sources::with_defaults(kind, own);
     let source = Source { kind: kind.keys.name.to_owned(), sends_receipt_itself: false, strict: false, settings };
     let shop = Shop { timezone: "UTC".to_owned(), currency: "USD".to_owned(), ..Shop::default() };
-    let setup = Setup { name: kind.keys.name, source: &source, shop: &shop };
+    let setup = Setup { name: kind.keys.name, source: &source, shop: &shop, rules };
     let given = Given { headers, url, body };
     let verdict = (kind.verify)(&setup, &given, Moment { now, good: true });
     let mut out = json!({"verdict": verdict.word(), "status": verdict.status(), "dedup_key": null, "business_key": null, "version": null,

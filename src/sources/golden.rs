@@ -28,6 +28,7 @@ struct Bench {
     kind: &'static Kind,
     source: Source,
     shop: Shop,
+    rules: &'static str,
 }
 
 impl Bench {
@@ -35,11 +36,11 @@ impl Bench {
         let kind = find(kind).unwrap();
         let settings = with_defaults(kind, read_table(kind, &settings.parse().unwrap()).unwrap());
         let source = Source { kind: kind.keys.name.to_owned(), sends_receipt_itself: false, strict: false, settings };
-        Bench { kind, source, shop: shop() }
+        Bench { kind, source, shop: shop(), rules: "" }
     }
 
     fn setup(&self) -> Setup<'_> {
-        Setup { name: self.kind.keys.name, source: &self.source, shop: &self.shop }
+        Setup { name: self.kind.keys.name, source: &self.source, shop: &self.shop, rules: self.rules }
     }
 
     fn decode(&self, headers: &[(String, String)], body: &[u8], answers: &Answers) -> Decoded {

@@ -16,16 +16,19 @@
 //! To add one: write its file in the order of the others (what it is, settings, verify, delivery id,
 //! decode, look-ups, tests), and add its line to [`KINDS`].
 
+pub mod arts;
 pub mod canonical;
 pub mod clover;
 #[cfg(test)]
 mod golden;
 pub mod lan;
+pub mod mapping;
 pub mod shopify;
 pub mod shown;
 pub mod sign;
 pub mod square;
 pub mod stripe;
+pub mod text;
 pub mod toast;
 pub mod value;
 pub mod zapier;
@@ -93,6 +96,8 @@ pub struct Setup<'a> {
     pub source: &'a Source,
     /// The shop: currency, zone and country of what a vendor leaves out.
     pub shop: &'a Shop,
+    /// Text of the file that the key `mapping` names, read by whoever wires; empty without one.
+    pub rules: &'a str,
 }
 
 impl Setup<'_> {
