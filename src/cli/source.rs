@@ -10,6 +10,7 @@ use crate::config::checked::{Setting, Settings, Source};
 use crate::config::secret::Secret;
 use crate::domain::shop::Shop;
 use crate::domain::time::UnixMs;
+use crate::sources::relay::{self, Envelope};
 use crate::sources::{self, Answers, Given, Kind, Moment, Raw, Setup, Verdict, Via, shown};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -48,9 +49,24 @@ impl DecodeArgs {
                 .ok_or_else(|| Fault::Usage("--now wants a time such as 2026-10-03T18:07:44+02:00".to_owned()))?,
             None => now,
         };
-        let kind = sources::find(&self.kind).ok_or_else(|| {
+        let mut body = std::fs::read(&self.body).map_err(|e| input(&self.body, e))?;
+        let mut headers = pairs(&serde_json::from_str(&text(&self.headers)?).map_err(|e| input(&self.headers, e))?)
+            .ok_or_else(|| input(&self.headers, "must be {name: value} or [[name, value]]"))?;
+        let (mut name, mut url, mut now) = (self.kind.clone(), self.url.clone().unwrap_or_default(), now);
+        if name == relay::KEYS.name {
+            let envelope = match Envelope::open(&body) {
+                Ok(envelope) => envelope,
+                Err(faults) => return Ok(nothing(&Verdict::Unusable("not_an_envelope"), &json!(faults))),
+            };
+            if !url.is_empty() && url != envelope.url {
+                return Ok(nothing(&Verdict::Refused("foreign_url"), &Value::Null));
+            }
+            let Some(inner) = envelope.body else { return Ok(nothing(&Verdict::Unusable("body_omitted"), &Value::Null)) };
+            (body, headers, name, url, now) = (inner, envelope.headers, envelope.platform, envelope.url, envelope.received_at);
+        }
+        let kind = sources::find(&name).ok_or_else(|| {
             let known: Vec<&str> = sources::KINDS.iter().map(|kind| kind.keys.name).collect();
-            Fault::Usage(format!("there is no type of source named {}; there are {}", self.kind, known.join(", ")))
+            Fault::Usage(format!("there is no type of source named {name}; there are {}, relay", known.join(", ")))
         })?;
         let settings = match &self.settings {
             Some(path) => text(path)?.parse().map_err(|e: toml::de::Error| input(path, e.message()))?,
@@ -61,10 +77,7 @@ impl DecodeArgs {
             "" => String::new(),
             path => text(&self.settings.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(path))?,
         };
-        let headers = serde_json::from_str(&text(&self.headers)?).map_err(|e| input(&self.headers, e))?;
-        let body = std::fs::read(&self.body).map_err(|e| input(&self.body, e))?;
-        let headers = pairs(&headers).ok_or_else(|| input(&self.headers, "must be {name: value} or [[name, value]]"))?;
-        Ok(decode(kind, own, &self.secrets, &headers, self.url.as_deref().unwrap_or_default(), &body, now, &rules))
+        Ok(decode(kind, own, &self.secrets, &headers, &url, &body, now, &rules))
     }
 }
 
@@ -105,6 +118,16 @@ fn pairs(headers: &Value) -> Option<Vec<(String, String)>> {
 const SECRETS: &[&str] = &["signature_keys", "auth_codes", "secrets", "client_secrets", "endpoint_secrets", "tokens", "signing_secrets"];
 const TOKENS: &[&str] = &["access_token", "api_key", "client_id"];
 
+/// The answer without a meaning.
+fn nothing(verdict: &Verdict, unusable: &Value) -> Value {
+    let mut out = json!({"verdict": verdict.word(), "status": verdict.status(), "dedup_key": null, "business_key": null, "version": null,
+        "events": [], "lookups": []});
+    if let Some(map) = out.as_object_mut().filter(|_| !unusable.is_null()) {
+        map.insert("unusable".into(), unusable.clone());
+    }
+    out
+}
+
 /// Verdict and meaning of one request. Pure; the clock is taken as good.
 pub fn decode(
     kind: &Kind,
@@ -135,8 +158,7 @@ pub fn decode(
     let setup = Setup { name: kind.keys.name, source: &source, shop: &shop, rules };
     let given = Given { headers, url, body };
     let verdict = (kind.verify)(&setup, &given, Moment { now, good: true });
-    let mut out = json!({"verdict": verdict.word(), "status": verdict.status(), "dedup_key": null, "business_key": null, "version": null,
-        "events": [], "lookups": []});
+    let mut out = nothing(&verdict, &Value::Null);
     let Some(map) = out.as_object_mut() else { return out };
     match verdict {
         Verdict::Accepted => {
@@ -198,6 +220,17 @@ mod tests {
         let good = ask(Some("https://till-17.corner-market.example/hooks/square")).unwrap();
         assert_eq!(good["lookups"][0]["url"], "https://connect.squareup.com/v2/orders/CRnf694KwdspqfCQSLHvJ8XYuIpZY");
         assert_eq!(ask(None).unwrap()["verdict"], "bad_signature");
+    }
+
+    #[test]
+    fn an_envelope_of_the_relay_is_opened() {
+        let ask = |body: &str, secret: &str, url| run("relay", &json!({}), body, &[secret], url, "2026-12-03T15:06:46Z").unwrap();
+        let stripe = ask("relay/stripe.json", "whsec_c2FtcGxlLWVuZHBvaW50LXNlY3JldA", None);
+        assert_eq!((&stripe["verdict"], &stripe["business_key"]), (&json!("accepted"), &json!("pi_3YkhaAkjTKiuAWYC9ksxhQ76")));
+        assert_eq!(ask("relay/square.json", "sq-sample-signature-key", None)["verdict"], "accepted");
+        assert_eq!(ask("relay/square.json", "sq-sample-signature-key", Some("https://x.example"))["verdict"], "foreign_url");
+        assert_eq!(ask("relay/toast.omitted.json", "toast-sample-secret", None)["verdict"], "body_omitted");
+        assert_eq!(ask("zapier/sale.json", "x", None)["verdict"], "not_an_envelope");
     }
 
     #[test]

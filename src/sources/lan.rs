@@ -1,11 +1,13 @@
-//! The LAN source: tills and scripts that post the canonical sale themselves, with a key.
+//! The LAN source: tills and scripts that post the canonical sale themselves, or ARTS XML, or with a mapping
+//! file what they have, with a key or a Standard Webhooks signature.
 
 use crate::config::TypeKeys;
 use crate::config::key::{Shape, default, optional};
 use crate::domain::event::Event;
 use crate::domain::fault::Fault;
-use crate::domain::ids::hash16;
+use crate::domain::ids::{hash16, hex};
 use crate::domain::sale::Sale;
+use crate::sources::{Decoded, Given, Kind, Moment, RECEIPTS, Raw, Setup, TEST, Told, Verdict, arts, mapping, sign, zapier};
 use serde_json::Value;
 
 /// `type = "lan"`.
@@ -30,6 +32,101 @@ pub const KEYS: TypeKeys = TypeKeys {
     example: "tokens = [\"a-token-of-16-characters-or-more\"]",
 };
 
+/// The same with signatures and mapping, for whom wires them.
+pub static KIND: Kind = Kind {
+    keys: TypeKeys {
+        name: "lan",
+        doc: "Tills and scripts in the shop that post sales over HTTP with a token or a signature.",
+        channels: &[],
+        keys: &[
+            optional(
+                "tokens",
+                Shape::List(&Shape::Secret),
+                "Keys that are accepted at /v1/sales and /v1/events, the current and the previous one.",
+            ),
+            optional(
+                "signing_secrets",
+                Shape::List(&Shape::Secret),
+                "Keys of Standard Webhooks signatures (whsec_…), the current and the previous one.",
+            ),
+            optional("mapping", Shape::Path, "A file that says how forms, CSV and free JSON posted to /hooks/NAME become sales."),
+            RECEIPTS,
+            TEST,
+        ],
+        example: "tokens = [\"a-token-of-16-characters-or-more\"]",
+    },
+    check,
+    verify,
+    delivery_id,
+    decode: |setup, raw, _| decode(setup, raw),
+    api: None,
+};
+
+fn check(setup: &Setup<'_>) -> Result<(), String> {
+    if setup.secrets("tokens").is_empty() && setup.secrets("signing_secrets").is_empty() {
+        return Err("tokens or signing_secrets is missing".to_owned());
+    }
+    if setup.secrets("signing_secrets").iter().any(|s| sign::standard_key(s.expose()).is_none()) {
+        return Err("signing_secrets must be whsec_ and base64".to_owned());
+    }
+    if setup.rules.is_empty() { Ok(()) } else { mapping::parse(setup.rules).map(|_| ()).map_err(|why| format!("mapping: {why}")) }
+}
+
+fn verify(setup: &Setup<'_>, given: &Given<'_>, moment: Moment) -> Verdict {
+    let verdict = if given.header("webhook-signature").or_else(|| given.header("svix-signature")).is_some() {
+        sign::standard_webhooks(given, &setup.secrets("signing_secrets"), moment)
+    } else {
+        sign::token(given, &setup.secrets("tokens"))
+    };
+    let free = !setup.rules.is_empty() || arts::is_xml(given.body);
+    match verdict {
+        Verdict::Accepted if !free && json(given.body).is_err() => Verdict::Unusable("not_json"),
+        verdict => verdict,
+    }
+}
+
+/// The signed id, else the bytes themselves.
+fn delivery_id(_: &Setup<'_>, given: &Given<'_>) -> Option<String> {
+    let signed = given.header("webhook-id").or_else(|| given.header("svix-id")).filter(|id| !id.is_empty());
+    Some(signed.map_or_else(|| hex(&hash16(given.body)), str::to_owned))
+}
+
+fn decode(setup: &Setup<'_>, raw: &Raw<'_>) -> Decoded {
+    documents(setup, raw.body)
+}
+
+/// What a till wrote: ARTS XML, else by the mapping, else canonical sales. What is wrong with one sale of
+/// several leaves the others standing, and is told with its place.
+pub fn documents(setup: &Setup<'_>, body: &[u8]) -> Decoded {
+    let sales = if arts::is_xml(body) {
+        let each = |(n, sale): (usize, Option<Value>)| sale.map(|s| ((n + 1).to_string(), s));
+        arts::transactions(body, setup).map(|all| (all.into_iter().enumerate().filter_map(each).collect(), Vec::new()))
+    } else if setup.rules.is_empty() {
+        json(body).map_err(Refusal::faults).map(|json| match json {
+            Value::Array(all) => (all.into_iter().enumerate().map(|(n, s)| ((n + 1).to_string(), s)).collect(), Vec::new()),
+            one => (vec![("1".to_owned(), one)], Vec::new()),
+        })
+    } else {
+        let rules = mapping::parse(setup.rules).map_err(|why| vec![Fault::new("", "not_mapped", why)]);
+        rules.and_then(|rules| mapping::map(&rules, setup, body)).map(|mapped| (mapped.sales, mapped.faults))
+    };
+    let (sales, rejected): (Vec<(String, Value)>, Vec<(String, Vec<Fault>)>) = match sales {
+        Ok(sales) => sales,
+        Err(faults) => return Decoded::Unusable(faults),
+    };
+    let mut told = Told { rejected, ..Told::default() };
+    for (name, sale) in sales {
+        match zapier::posted(setup, sale) {
+            Ok(meaning) => told.events.push(meaning),
+            Err(faults) => told.rejected.push((name, faults)),
+        }
+    }
+    if told.events.is_empty() && !told.rejected.is_empty() {
+        return Decoded::Unusable(told.rejected.into_iter().flat_map(|(_, faults)| faults).take(100).collect());
+    }
+    told.or_nothing("no_receipt")
+}
+
 /// Why a posted document is not taken.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
@@ -37,6 +134,16 @@ pub enum Refusal {
     NotJson(Fault),
     /// JSON, with all its faults.
     Invalid(Vec<Fault>),
+}
+
+impl Refusal {
+    /// All of them.
+    pub fn faults(self) -> Vec<Fault> {
+        match self {
+            Refusal::NotJson(fault) => vec![fault],
+            Refusal::Invalid(faults) => faults,
+        }
+    }
 }
 
 /// A posted document that was read.

@@ -19,10 +19,12 @@
 pub mod arts;
 pub mod canonical;
 pub mod clover;
+pub mod file_drop;
 #[cfg(test)]
 mod golden;
 pub mod lan;
 pub mod mapping;
+pub mod relay;
 pub mod shopify;
 pub mod shown;
 pub mod sign;
@@ -50,7 +52,16 @@ use std::time::Duration;
 pub const CONFIGURED: &[TypeKeys] = &[lan::KEYS];
 
 /// Every type of source that is known, in the fixed order.
-pub static KINDS: &[&Kind] = &[&square::KIND, &clover::KIND, &toast::KIND, &shopify::KIND, &stripe::KIND, &zapier::KIND];
+pub static KINDS: &[&Kind] = &[
+    &square::KIND, //
+    &clover::KIND,
+    &toast::KIND,
+    &shopify::KIND,
+    &stripe::KIND,
+    &zapier::KIND,
+    &lan::KIND,
+    &file_drop::KIND,
+];
 
 /// The type of that name, as after `type =`.
 pub fn find(name: &str) -> Option<&'static Kind> {
@@ -261,14 +272,14 @@ pub struct Told {
     pub events: Vec<Meaning>,
     /// What is still to be asked.
     pub lookups: Vec<LookUp>,
-    /// The source is to be pulled at once: the relay could not carry the body.
-    pub pull: bool,
+    /// Sales of a file that could not be read, by their place or group: for the report of rejects.
+    pub rejected: Vec<(String, Vec<Fault>)>,
 }
 
 impl Told {
     /// Told, or nothing with the word where there is nothing in it.
     pub fn or_nothing(self, why: &'static str) -> Decoded {
-        if self.events.is_empty() && self.lookups.is_empty() && !self.pull { Decoded::Nothing(why) } else { Decoded::Told(self) }
+        if self.events.is_empty() && self.lookups.is_empty() { Decoded::Nothing(why) } else { Decoded::Told(self) }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::sources::{Decoded, Kind, LookUp, Meaning, Setup, Told, base};
 use serde_json::{Map, Value, json};
 
-/// `{business_key, version, events, lookups, pull?, nothing?, unusable?}`; the outer keys are those of the
+/// `{business_key, version, events, lookups, rejected?, nothing?, unusable?}`; the outer keys are those of the
 /// first event, else of what is waited for.
 pub fn decoded(kind: &Kind, setup: &Setup<'_>, decoded: &Decoded) -> Map<String, Value> {
     let none = Told::default();
@@ -19,8 +19,9 @@ pub fn decoded(kind: &Kind, setup: &Setup<'_>, decoded: &Decoded) -> Map<String,
     out.insert("version".into(), json!(first.map(|m| m.version).filter(|v| *v != 0)));
     out.insert("events".into(), told.events.iter().map(meaning).collect());
     out.insert("lookups".into(), told.lookups.iter().map(|l| lookup(kind, setup, l)).collect());
-    if told.pull {
-        out.insert("pull".into(), true.into());
+    if !told.rejected.is_empty() {
+        let each = told.rejected.iter().map(|(place, faults)| json!({"place": place, "faults": faults}));
+        out.insert("rejected".into(), each.collect());
     }
     if let Some(why) = nothing {
         out.insert("nothing".into(), why.into());

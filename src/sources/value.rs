@@ -8,10 +8,7 @@ use serde_json::Value;
 
 /// The body as JSON. A fault repeats nothing of it.
 pub fn json(body: &[u8]) -> Result<Value, Vec<Fault>> {
-    super::lan::json(body).map_err(|refusal| match refusal {
-        super::lan::Refusal::NotJson(fault) => vec![fault],
-        super::lan::Refusal::Invalid(faults) => faults,
-    })
+    super::lan::json(body).map_err(super::lan::Refusal::faults)
 }
 
 /// Text at a pointer; empty where there is none.
