@@ -24,6 +24,7 @@ pub mod file_drop;
 mod golden;
 pub mod lan;
 pub mod mapping;
+pub mod mask;
 pub mod relay;
 pub mod shopify;
 pub mod shown;
