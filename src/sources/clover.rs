@@ -13,7 +13,7 @@ use crate::domain::fault::Fault;
 use crate::domain::time::UnixMs;
 use crate::http::{Answer, Request};
 use crate::sources::canonical::{self, Keys, Taxes, apportion, document, local, share};
-use crate::sources::value::{clean, decimal, flag, id, int, json as read_json, list, minor, text, words};
+use crate::sources::value::{clean, decimal, flag, id, int, json as read_json, list, minor, set, text, words};
 use crate::sources::*;
 use serde_json::{Value, json};
 
@@ -291,7 +291,7 @@ impl Reading<'_> {
         let mut taxes = basket.taxes(included);
         // With one rate the till's own sum is the truth, and ours a cent beside it.
         if let [one] = taxes.as_mut_slice() {
-            one["amount"] = tax.max(0).into();
+            set(one, "amount", tax.max(0));
         }
         let first = payments.first().cloned().unwrap_or_default();
         let at =
@@ -479,10 +479,10 @@ fn merged(lines: &[Line], included: bool) -> Vec<Value> {
         }).collect();
         let mut json = json!({"description": line.name, "quantity": line.quantity, "unit_of_measure_code": line.unit, "regular_sales_unit_price": line.price,
             "modifiers": line.options, "note": line.note});
-        json[member] = number.into();
+        set(&mut json, member, number);
         let names: Vec<&Value> = line.discounts.iter().filter_map(|d| d.get("description")).collect();
         let same = format!("{json}{names:?}{taxes_of:?}", taxes_of = line.rates);
-        json["taxes"] = taxes.into();
+        set(&mut json, "taxes", taxes);
         let found = out.iter_mut().find(|(s, ..)| *s == same && line.unit == "EA");
         match found {
             Some((_, count, net, discounts, first)) => {
@@ -497,10 +497,10 @@ fn merged(lines: &[Line], included: bool) -> Vec<Value> {
         }
     }
     let done = out.into_iter().map(|(_, count, net, discounts, mut json)| {
-        json["extended_amount"] = net.max(0).into();
-        json["price_modifiers"] = discounts.into();
+        set(&mut json, "extended_amount", net.max(0));
+        set(&mut json, "price_modifiers", discounts);
         if count > 1 {
-            json["quantity"] = count.to_string().into();
+            set(&mut json, "quantity", count.to_string());
         }
         json
     });
@@ -511,7 +511,7 @@ fn merged(lines: &[Line], included: bool) -> Vec<Value> {
 fn add_each(to: &mut [Value], more: &[Value]) {
     for (to, more) in to.iter_mut().zip(more) {
         let sum = minor(to, "/amount").unwrap_or(0).saturating_add(minor(more, "/amount").unwrap_or(0));
-        to["amount"] = sum.into();
+        set(to, "amount", sum);
     }
 }
 

@@ -110,7 +110,7 @@ pub fn documents(setup: &Setup<'_>, body: &[u8]) -> Decoded {
         let rules = mapping::parse(setup.rules).map_err(|why| vec![Fault::new("", "not_mapped", why)]);
         rules.and_then(|rules| mapping::map(&rules, setup, body)).map(|mapped| (mapped.sales, mapped.faults))
     };
-    let (sales, rejected): (Vec<(String, Value)>, Vec<(String, Vec<Fault>)>) = match sales {
+    let (sales, rejected): (Vec<_>, Vec<_>) = match sales {
         Ok(sales) => sales,
         Err(faults) => return Decoded::Unusable(faults),
     };

@@ -17,6 +17,8 @@
 //! decode, look-ups, tests), and add its line to [`KINDS`].
 
 pub mod arts;
+#[cfg(test)]
+mod asking;
 pub mod canonical;
 pub mod clover;
 pub mod file_drop;
@@ -392,7 +394,7 @@ pub fn classify(setup: &Setup<'_>, lookup: &LookUp, answer: &Answer, waited: Dur
         200..=299 if serde_json::from_slice::<serde::de::IgnoredAny>(&answer.body).is_ok() => Reply::Found,
         404 if waited < patience => Reply::NotYet,
         400 | 404 | 405 | 410 | 422 => Reply::Gone,
-        401 | 402 | 403 => Reply::Auth,
+        401..=403 => Reply::Auth,
         429 => Reply::Throttle(answer.header("retry-after").and_then(|value| retry_after::parse(value, now))),
         _ => Reply::Retry,
     }
@@ -413,11 +415,14 @@ pub struct Tokens {
     pub refresh_expires_at: Option<UnixMs>,
 }
 
+/// See [`Renewal::request`].
+pub type RenewalRequest = fn(&Setup<'_>, Option<&Tokens>) -> Option<Result<Request, String>>;
+
 /// How a vendor's tokens are renewed: one renewal at a time; the new pair is committed before its use.
 pub struct Renewal {
     /// The request for a new token; `tokens` is what is kept so far. `None` where the config has nothing to
     /// renew with. The error is a sentence for people.
-    pub request: fn(&Setup<'_>, Option<&Tokens>) -> Option<Result<Request, String>>,
+    pub request: RenewalRequest,
     /// Reads the answer. `before` keeps its refresh token where the answer brings none.
     pub read: fn(&Answer, Option<&Tokens>, UnixMs) -> Renewed,
     /// The share of a token's life after which it is renewed, in percent.

@@ -13,7 +13,7 @@ use crate::domain::money::Currency;
 use crate::domain::time::UnixMs;
 use crate::http::{Answer, Request};
 use crate::sources::canonical::{self, Keys, Taxes, document, event, local};
-use crate::sources::value::{clean, flag, id, json as read_json, list, major, moment, percent, quantity, text, words};
+use crate::sources::value::{clean, flag, id, json as read_json, list, major, moment, percent, quantity, set, text, words};
 use crate::sources::*;
 use serde_json::{Value, json};
 
@@ -193,8 +193,8 @@ impl Reading<'_> {
         let was_paid = matches!(text(order, "/financial_status"), "paid" | "partially_refunded" | "refunded" | "voided");
         if was_paid {
             let mut sale = self.sale(order, "void");
-            sale["transaction_id"] = json!(format!("{own}-void"));
-            sale["related"] = json!({"transaction_id": own, "receipt_number": words(order, "/name"), "type": "corrects"});
+            set(&mut sale, "transaction_id", json!(format!("{own}-void")));
+            set(&mut sale, "related", json!({"transaction_id": own, "receipt_number": words(order, "/name"), "type": "corrects"}));
             let keys = self.keys(format!("void:{own}"), order, own.clone());
             self.told.events.push(document(self.setup, "sale.voided", keys, sale)?);
         }
@@ -405,7 +405,7 @@ fn line(line: &Value, order: &Value, included: bool, currency: Currency) -> Valu
     let (member, number) = canonical::item(text(line, "/sku"));
     let mut out = json!({"description": title(line, "Item"), "quantity": count.to_string(), "regular_sales_unit_price": price.max(0),
         "extended_amount": left.max(0), "price_modifiers": modifiers, "taxes": taxes.collect::<Vec<_>>()});
-    out[member] = number.into();
+    set(&mut out, member, number);
     out
 }
 
@@ -518,8 +518,12 @@ fn page(_: &Setup<'_>, cursor: &Cursor, answer: &Answer, asked: UnixMs) -> Resul
     let items = orders.iter().map(|o| (key(o), o.to_string().into_bytes())).collect();
     let next = answer.header("link").into_iter().flat_map(|link| link.split(',')).find(|part| part.contains("rel=\"next\""));
     let next = next.and_then(|part| part.split("page_info=").nth(1)).map(|rest| rest.split(['&', '>']).next().unwrap_or_default());
-    Ok(match next.filter(|page| !page.is_empty() && page.len() < 4000) {
-        Some(page) => Page { items, next: Cursor { page: page.to_owned(), ..window }, more: true },
-        None => Page { items, next: window.closed(asked), more: window.until.saturating_add(OVERLAP) < asked.0 },
-    })
+    Ok(
+        match next.filter(|page| {
+            !page.is_empty() && page.len() < 4000 && page.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.=%~".contains(&b))
+        }) {
+            Some(page) => Page { items, next: Cursor { page: page.to_owned(), ..window }, more: true },
+            None => Page { items, next: window.closed(asked), more: window.until.saturating_add(OVERLAP) < asked.0 },
+        },
+    )
 }

@@ -12,7 +12,7 @@ use crate::domain::fault::Fault;
 use crate::domain::time::UnixMs;
 use crate::http::{Answer, Request};
 use crate::sources::canonical::{self, Keys, Taxes, document, event, local};
-use crate::sources::value::{clean, decimal, flag, id, int, json as read_json, list, minor, moment, quantity, text, words};
+use crate::sources::value::{clean, decimal, flag, id, int, json as read_json, list, minor, moment, quantity, set, text, words};
 use crate::sources::*;
 use serde_json::{Value, json};
 
@@ -252,19 +252,19 @@ impl Reading<'_> {
         let customer_id = customer_id.into_iter().find(|c| !c.is_empty()).unwrap_or_default();
         let mut buyer = if void { json!({"id": customer_id}) } else { self.buyer(&customer_id, &of) };
         if let Some(payment) = payment.filter(|_| text(&buyer, "/email").is_empty()) {
-            buyer["email"] = words(payment, "/buyer_email_address").into();
+            set(&mut buyer, "email", words(payment, "/buyer_email_address"));
         }
         let mut sale = sale(order, payment, self.setup, self.at);
-        sale["customer"] = buyer;
+        set(&mut sale, "customer", buyer);
         let mut keys = self.keys(&of, order, &of);
         keys.payment_ids = list(order, "/tenders").iter().map(|t| id(t, "/payment_id")).filter(|p| !p.is_empty()).collect();
         if let Some(own) = payment.map(|p| id(p, "/id")).filter(|own| !keys.payment_ids.contains(own)) {
             keys.payment_ids.push(own);
         }
         if void {
-            sale["transaction_type"] = "void".into();
-            sale["transaction_id"] = format!("{of}-void").into();
-            sale["related"] = json!({"transaction_id": of, "type": "corrects"});
+            set(&mut sale, "transaction_type", "void");
+            set(&mut sale, "transaction_id", format!("{of}-void"));
+            set(&mut sale, "related", json!({"transaction_id": of, "type": "corrects"}));
             keys.business_key = format!("void:{of}");
         }
         self.told.events.push(document(self.setup, if void { "sale.voided" } else { "sale.completed" }, keys, sale)?);
@@ -291,7 +291,7 @@ impl Reading<'_> {
         let customer_id = id(payment, "/customer_id");
         let mut buyer = self.buyer(&customer_id, of);
         if text(&buyer, "/email").is_empty() {
-            buyer["email"] = words(payment, "/buyer_email_address").into();
+            set(&mut buyer, "email", words(payment, "/buyer_email_address"));
         }
         let note = Some(words(payment, "/note")).filter(|n| !n.is_empty());
         let mut sale = json!({
@@ -310,8 +310,8 @@ impl Reading<'_> {
         let mut kind = "sale.completed";
         if transaction_type == "void" {
             kind = "sale.voided";
-            sale["transaction_id"] = format!("{of}-void").into();
-            sale["related"] = json!({"transaction_id": of, "type": "corrects"});
+            set(&mut sale, "transaction_id", format!("{of}-void"));
+            set(&mut sale, "related", json!({"transaction_id": of, "type": "corrects"}));
             keys.business_key = format!("void:{of}");
         }
         self.told.events.push(document(self.setup, kind, keys, sale)?);
@@ -427,10 +427,12 @@ fn sale(order: &Value, payment: Option<&Value>, setup: &Setup<'_>, at: UnixMs) -
         list(order, "/returns").iter().flat_map(|r| list(r, "/return_line_items")).take(20_000).map(return_line).collect();
     let exchange = !returned.is_empty();
     lines.extend(returned.into_iter().map(|mut l| {
-        l["line_type"] = "return".into();
+        set(&mut l, "line_type", "return");
         l
     }));
-    let total = |name: &str, net: &str| if exchange { amount(&order["net_amounts"], net) } else { amount(order, name) };
+    let total = |name: &str, net: &str| {
+        if exchange { amount(order.pointer("/net_amounts").unwrap_or(&Value::Null), net) } else { amount(order, name) }
+    };
     let (tax, tip) = (total("total_tax_money", "tax_money"), total("total_tip_money", "tip_money"));
     let charges = list(order, "/service_charges").iter().filter_map(|c| {
         let amount = minor(c, "/applied_money/amount").or_else(|| minor(c, "/amount_money/amount")).filter(|a| *a > 0)?;
@@ -619,7 +621,7 @@ fn page_request(setup: &Setup<'_>, cursor: &Cursor, token: &Secret, now: UnixMs)
         "sort": {"sort_field": "UPDATED_AT", "sort_order": "ASC"}});
     let mut body = json!({"location_ids": locations, "limit": 500, "query": query});
     if !cursor.page.is_empty() {
-        body["cursor"] = cursor.page.as_str().into();
+        set(&mut body, "cursor", cursor.page.as_str());
     }
     let mut headers = headers(setup, token);
     headers.push(("Content-Type".to_owned(), "application/json".to_owned()));

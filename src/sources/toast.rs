@@ -12,7 +12,7 @@ use crate::domain::money::Currency;
 use crate::domain::time::UnixMs;
 use crate::http::{Answer, Request};
 use crate::sources::canonical::{self, Keys, Taxes, apportion, document, event, local};
-use crate::sources::value::{clean, flag, id, int, json as read_json, list, major, moment, percent, quantity, text, words};
+use crate::sources::value::{clean, flag, id, int, json as read_json, list, major, moment, percent, quantity, set, text, words};
 use crate::sources::*;
 use serde_json::{Value, json};
 
@@ -157,7 +157,7 @@ impl Reading<'_> {
     fn sale(&mut self, own: &str, order: &Value, check: &Value) -> Done {
         let guest = self.guest(own, order, check);
         let mut sale = self.check(order, check, "sale");
-        sale["customer"] = guest;
+        set(&mut sale, "customer", guest);
         let mut told = document(self.setup, "sale.completed", self.keys(own.to_owned(), order, check), sale)?;
         // Several checks share an order: it names none of them.
         let shared = id(order, "/guid");
@@ -171,8 +171,8 @@ impl Reading<'_> {
 
     fn void(&mut self, own: &str, order: &Value, check: &Value) -> Done {
         let mut sale = self.check(order, check, "void");
-        sale["transaction_id"] = format!("{own}-void").into();
-        sale["related"] = json!({"transaction_id": own, "receipt_number": words(check, "/displayNumber"), "type": "corrects"});
+        set(&mut sale, "transaction_id", format!("{own}-void"));
+        set(&mut sale, "related", json!({"transaction_id": own, "receipt_number": words(check, "/displayNumber"), "type": "corrects"}));
         let keys = self.keys(format!("void:{own}"), order, check);
         self.told.events.push(document(self.setup, "sale.voided", keys, sale)?);
         Ok(())
@@ -220,8 +220,10 @@ impl Reading<'_> {
             let name = words(check, "/appliedDiscounts/0/name");
             for ((line, part), was) in lines.iter_mut().zip(apportion(whole, &nets)).zip(nets) {
                 let modifiers = line.get_mut("price_modifiers").and_then(Value::as_array_mut);
-                modifiers.map(|m| m.extend(canonical::discount("GeneralDiscount", &name, part)));
-                line["extended_amount"] = was.saturating_sub(part).max(0).into();
+                if let Some(modifiers) = modifiers {
+                    modifiers.extend(canonical::discount("GeneralDiscount", &name, part));
+                }
+                set(line, "extended_amount", was.saturating_sub(part).max(0));
             }
         }
         if lines.is_empty() {
@@ -360,9 +362,9 @@ impl Reading<'_> {
         let tenders = payments.iter().map(|p| {
             let mut tender = self.tender(p);
             let back = self.money(p, "/refund/refundAmount").saturating_add(self.money(p, "/refund/tipRefundAmount"));
-            tender["amount"] = back.max(0).into();
+            set(&mut tender, "amount", back.max(0));
             for name in ["tip_amount", "amount_tendered", "change"] {
-                tender[name] = Value::Null;
+                set(&mut tender, name, Value::Null);
             }
             tender
         });

@@ -30,6 +30,13 @@ pub fn words(value: &Value, pointer: &str) -> String {
     clean(text(value, pointer), 1000)
 }
 
+/// Sets a member of an object.
+pub fn set(object: &mut Value, name: &str, value: impl Into<Value>) {
+    if let Some(map) = object.as_object_mut() {
+        map.insert(name.to_owned(), value.into());
+    }
+}
+
 /// A whole number at a pointer.
 pub fn int(value: &Value, pointer: &str) -> Option<i64> {
     value.pointer(pointer).and_then(Value::as_i64)

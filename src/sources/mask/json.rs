@@ -142,12 +142,11 @@ impl Walk<'_, '_> {
             self.work.edits.push(Edit { start, end, with: Vec::new() });
             return;
         }
-        if place.code {
-            if let Some(digits) = self.digits(start, end).filter(|d| matches!(d.len(), 3 | 4)) {
-                self.work.hits.codes += 1;
-                self.work.hide(&digits);
-                return;
-            }
+        let code = self.digits(start, end).filter(|d| place.code && matches!(d.len(), 3 | 4));
+        if let Some(digits) = code {
+            self.work.hits.codes += 1;
+            self.work.hide(&digits);
+            return;
         }
         self.work.text(start, end, true);
         if place.benefit {
