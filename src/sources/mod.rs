@@ -17,13 +17,9 @@
 //! decode, look-ups, tests), and add its line to [`KINDS`].
 
 pub mod arts;
-#[cfg(test)]
-mod asking;
 pub mod canonical;
 pub mod clover;
 pub mod file_drop;
-#[cfg(test)]
-mod golden;
 pub mod lan;
 pub mod mapping;
 pub mod mask;
@@ -33,6 +29,8 @@ pub mod shown;
 pub mod sign;
 pub mod square;
 pub mod stripe;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod toast;
 pub mod value;

@@ -1,31 +1,6 @@
 //! What sources ask their vendors: look-ups, tokens and pulls as requests, and what the answers mean.
 
 use super::*;
-use crate::domain::shop::Shop;
-use serde_json::{Value, json};
-
-struct Bench {
-    kind: &'static Kind,
-    source: Source,
-    shop: Shop,
-}
-
-fn bench(kind: &str, settings: &str) -> Bench {
-    let kind = find(kind).unwrap();
-    let settings = with_defaults(kind, read_table(kind, &settings.parse().unwrap()).unwrap());
-    let shop = Shop { timezone: "UTC".into(), currency: "USD".into(), ..Shop::default() };
-    Bench { kind, source: Source { kind: kind.keys.name.to_owned(), sends_receipt_itself: false, strict: false, settings }, shop }
-}
-
-impl Bench {
-    fn setup(&self) -> Setup<'_> {
-        Setup { name: "pos", source: &self.source, shop: &self.shop, rules: "" }
-    }
-
-    fn api(&self) -> &'static Api {
-        self.kind.api.as_ref().unwrap()
-    }
-}
 
 fn at(text: &str) -> UnixMs {
     UnixMs::parse_rfc3339(text).unwrap()
@@ -64,7 +39,7 @@ fn settings_that_do_not_make_sense_are_told() {
         ("lan", "signing_secrets = [\"whsec_!\"]", "base64"),
         ("file-drop", "dir = \"d\"\nformat = \"csv\"", "mapping"),
     ] {
-        let bench = bench(kind, settings);
+        let bench = Bench::new(kind, settings);
         let told = (bench.kind.check)(&bench.setup()).unwrap_err();
         assert!(told.contains(word), "{kind}: {told}");
     }
@@ -79,22 +54,22 @@ fn look_ups_carry_what_the_vendor_wants() {
         ("toast", "api_base = \"https://toast.example.org\"", "Authorization", "Bearer t"),
         ("shopify", "shops = [\"a.myshopify.com\"]", "X-Shopify-Access-Token", "t"),
     ] {
-        let bench = bench(kind, settings);
+        let bench = Bench::new(kind, settings);
         let lookup = LookUp::new("k", "of", Need::Required, "/v2/x?y=1");
         let asked = request(bench.kind, &bench.setup(), &lookup, &Secret::new("t")).unwrap();
         assert!(asked.url.starts_with("https://") && asked.url.ends_with("/v2/x?y=1"), "{}", asked.url);
         assert_eq!(header(&asked.headers, name), Some(value), "{kind}");
     }
-    let elsewhere = bench("square", "api_base = \"http://127.0.0.1:9/\"");
+    let elsewhere = Bench::new("square", "api_base = \"http://127.0.0.1:9/\"");
     assert_eq!(base(elsewhere.kind, &elsewhere.setup()).unwrap(), "http://127.0.0.1:9");
-    let plain = bench("square", "api_base = \"http://example.org\"");
+    let plain = Bench::new("square", "api_base = \"http://example.org\"");
     assert!(base(plain.kind, &plain.setup()).unwrap_err().contains("api_base"));
-    assert!(base(&zapier::KIND, &bench("zapier", "").setup()).is_err());
+    assert!(base(&zapier::KIND, &Bench::new("zapier", "").setup()).is_err());
 }
 
 #[test]
 fn answers_to_look_ups() {
-    let bench = bench("square", "");
+    let bench = Bench::new("square", "");
     let (now, early, late) = (UnixMs(0), Duration::from_secs(5), Duration::from_secs(90_000));
     let lookup = |need| LookUp::new("k", "of", need, "/");
     let judge = |status, need, waited| classify(&bench.setup(), &lookup(need), &answer(status, &json!({})), waited, now);
@@ -127,10 +102,10 @@ fn tokens_are_renewed_in_time_and_in_order() {
     let before =
         Tokens { access: Secret::new("a0"), refresh: Secret::new("r0"), obtained_at: now, expires_at: Some(day(30)), ..Tokens::default() };
     let (square, clover, shopify, toast) = (
-        bench("square", "client_id = \"c\"\nclient_secret = \"s\"\nrefresh_token = \"first\""),
-        bench("clover", "client_id = \"c\"\nrefresh_token = \"first\""),
-        bench("shopify", "client_id = \"c\"\nclient_secrets = [\"s&1\"]\nshops = [\"a.myshopify.com\"]"),
-        bench("toast", "client_id = \"c\"\nclient_secret = \"s\"\napi_base = \"https://toast.example.org\""),
+        Bench::new("square", "client_id = \"c\"\nclient_secret = \"s\"\nrefresh_token = \"first\""),
+        Bench::new("clover", "client_id = \"c\"\nrefresh_token = \"first\""),
+        Bench::new("shopify", "client_id = \"c\"\nclient_secrets = [\"s&1\"]\nshops = [\"a.myshopify.com\"]"),
+        Bench::new("toast", "client_id = \"c\"\nclient_secret = \"s\"\napi_base = \"https://toast.example.org\""),
     );
     let ask = |b: &Bench, tokens: Option<&Tokens>| (b.api().renewal.as_ref().unwrap().request)(&b.setup(), tokens).unwrap().unwrap();
     let read = |b: &Bench, status, body: Value| (b.api().renewal.as_ref().unwrap().read)(&answer(status, &body), Some(&before), now);
@@ -169,7 +144,7 @@ fn tokens_are_renewed_in_time_and_in_order() {
         assert_eq!(read(b, 200, json!({})), Renewed::Retry(None));
         assert!(!format!("{before:?}").contains("a0"));
     }
-    assert!((renewal.request)(&bench("clover", "access_token = \"t\"").setup(), None).is_none());
+    assert!((renewal.request)(&Bench::new("clover", "access_token = \"t\"").setup(), None).is_none());
 }
 
 /// A vendor's list of three days of orders, cut in pages as each vendor does.
@@ -222,7 +197,7 @@ fn three_missed_days_are_read_once_and_the_cursor_moves() {
         assert_eq!((cursor.since, cursor.until, cursor.page.as_str()), (now.0 - OVERLAP, 0, ""), "{kind}");
     };
 
-    let square = bench("square", "access_token = \"t\"\nlocations = [\"L1\"]");
+    let square = Bench::new("square", "access_token = \"t\"\nlocations = [\"L1\"]");
     let stub = Stub::new(|n, at| json!({"id": format!("O{n}"), "version": 1, "updated_at": UnixMs(at).rfc3339()}), from);
     check(
         "square",
@@ -235,7 +210,7 @@ fn three_missed_days_are_read_once_and_the_cursor_moves() {
         }),
     );
 
-    let clover = bench("clover", "access_token = \"t\"\nmerchants = [\"M1\"]");
+    let clover = Bench::new("clover", "access_token = \"t\"\nmerchants = [\"M1\"]");
     let stub = Stub::new(|n, at| json!({"id": format!("O{n}"), "modifiedTime": at}), from);
     check(
         "clover",
@@ -245,7 +220,7 @@ fn three_missed_days_are_read_once_and_the_cursor_moves() {
         }),
     );
 
-    let toast = bench("toast", "client_id = \"c\"\nrestaurants = [\"R1\"]\napi_base = \"https://toast.example.org\"");
+    let toast = Bench::new("toast", "client_id = \"c\"\nrestaurants = [\"R1\"]\napi_base = \"https://toast.example.org\"");
     let stub = Stub::new(|n, at| json!({"guid": format!("O{n}"), "modifiedDate": UnixMs(at).rfc3339()}), from);
     check(
         "toast",
@@ -256,7 +231,7 @@ fn three_missed_days_are_read_once_and_the_cursor_moves() {
         }),
     );
 
-    let shopify = bench("shopify", "access_token = \"t\"\nshops = [\"a.myshopify.com\"]");
+    let shopify = Bench::new("shopify", "access_token = \"t\"\nshops = [\"a.myshopify.com\"]");
     let stub = Stub::new(|n, at| json!({"id": n + 1, "updated_at": UnixMs(at).rfc3339()}), from);
     check(
         "shopify",
@@ -275,7 +250,7 @@ fn three_missed_days_are_read_once_and_the_cursor_moves() {
         }),
     );
 
-    let stripe = bench("stripe", "api_key = \"t\"");
+    let stripe = Bench::new("stripe", "api_key = \"t\"");
     let stub = Stub::new(|n, at| json!({"id": format!("evt_{n}"), "created": at / 1000}), from);
     check(
         "stripe",
@@ -299,7 +274,7 @@ fn a_first_pull_begins_now_and_what_is_no_list_moves_nothing() {
         ("shopify", "access_token = \"t\"\nshops = [\"a.myshopify.com\"]", 1),
         ("stripe", "api_key = \"t\"", 1),
     ] {
-        let b = bench(kind, settings);
+        let b = Bench::new(kind, settings);
         let pull = b.api().pull.as_ref().unwrap();
         let all = (pull.begin)(&b.setup(), now);
         assert_eq!(all.len(), cursors, "{kind}");
