@@ -15,6 +15,7 @@ use crate::providers::{self, Account, Idempotency};
 use crate::store::budget::{Keep, Room};
 use crate::store::{Options, Readers, StoreError, rescue};
 use crate::sys::clock::{Clock, SystemClock};
+use crate::sys::device_key::DeviceKey;
 use crate::sys::heavy::Heavy;
 use crate::sys::random::{Random, SystemRandom};
 use crate::sys::supervisor::{Restart, Stop, Supervisor};
@@ -26,8 +27,8 @@ use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 
@@ -100,6 +101,8 @@ impl Agent {
             clock.not_before(newest);
         }
 
+        let key = DeviceKey::load(folder, random.as_ref()).map_err(|e| StartError::Folder(folder.display().to_string(), e))?;
+        let key = Arc::new(key);
         let composer = Arc::new(composer(&config)?);
         let accounts = accounts(&config)?;
         let mut facts = facts(&config, &accounts);
@@ -112,7 +115,7 @@ impl Agent {
         let now = clock.now();
         let online = readers.read(|read| read.fact("online_ms")).await?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
         let line = Line::new(now, Duration::from_millis(online));
-        let mut core = Core::new(config.clone(), facts, composer.clone(), random.clone(), line, now);
+        let mut core = Core::new(config.clone(), facts, composer.clone(), key.clone(), random.clone(), line, now);
         let (core, doubtful) = writer
             .run(move |tx| {
                 let doubtful = core.boot(tx, now)?;
@@ -137,9 +140,8 @@ impl Agent {
         };
         let dispatch = shell.start(core);
         let web = Arc::new(Web {
-            keys: web::auth::Keys::new(&config),
-            config,
-            composer,
+            rules: RwLock::new(web::Rules { keys: Arc::new(web::auth::Keys::new(&config)), config, composer }),
+            key,
             writer,
             readers,
             store: options,
@@ -271,7 +273,7 @@ pub fn facts(config: &Config, accounts: &BTreeMap<String, Account>) -> BTreeMap<
 }
 
 fn serve(web: &Arc<Web>, supervisor: &Supervisor, clock: Arc<SystemClock>, listener: TcpListener, local: UnixListener) {
-    let server = Server::new(web.clone().router(), web.config.http.max_connections, clock, supervisor.clone());
+    let server = Server::new(web.clone().router(), web.config().http.max_connections, clock, supervisor.clone());
     let (tcp, listener) = (server.clone(), Arc::new(listener));
     supervisor.spawn("http", Restart::OnFailure, move |stop| {
         let (server, listener) = (tcp.clone(), listener.clone());
@@ -296,7 +298,7 @@ fn housekeeping(web: &Arc<Web>, supervisor: &Supervisor, unclean: bool) {
 }
 
 async fn keep_house(web: Arc<Web>, mut stop: Stop) -> Result<(), String> {
-    let kept = &web.config.retention;
+    let kept = &web.config().retention;
     let keep = Keep { receipts: kept.receipts, raw_events: kept.raw_events, attempts: kept.attempts };
     loop {
         decide_undecided(&web).await.map_err(|e| e.to_string())?;
@@ -318,9 +320,9 @@ async fn keep_house(web: Arc<Web>, mut stop: Stop) -> Result<(), String> {
 /// Raw events whose deciding failed are decided again.
 async fn decide_undecided(web: &Web) -> Result<(), StoreError> {
     for event in web.readers.read(|read| read.undecided(100)).await? {
-        let (config, now) = (web.config.clone(), web.clock.now());
+        let (rules, now) = (web.pipeline(), web.clock.now());
         let seq = event.seq;
-        if let Err(error) = web.writer.run(move |tx| intake::decide_kept(tx, &config, &event, now)).await {
+        if let Err(error) = web.writer.run(move |tx| intake::decide_kept(tx, &rules.at(now), &event)).await {
             tracing::error!(seq, %error, "a kept sale still cannot be decided");
         } else {
             web.dispatch.wake();

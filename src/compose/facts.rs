@@ -5,6 +5,7 @@
 use crate::compose::i18n::Speaker;
 use crate::compose::view::{Builder, Links, LoyaltyView, Pair, Sum, TaxRow, TenderRow, none};
 use crate::domain::sale::{Card, Line, LineType, Modifier, Sale, Tax, Tender, TransactionType};
+use crate::domain::shop::Brand;
 use crate::domain::text::{many_lines, one_line};
 use minijinja::value::Value;
 
@@ -170,6 +171,15 @@ pub fn taxes(b: &Builder<'_>) -> Vec<TaxRow> {
     let sale = b.doc.sale;
     let letter = |i: usize| if sale.taxes.len() < 2 { "" } else { CODES.get(i).copied().unwrap_or("") };
     sale.taxes.iter().enumerate().map(|(i, tax)| tax_row(b, tax, letter(i))).collect()
+}
+
+/// Name with rate, net, tax and gross of one rate.
+pub type TaxTexts = (String, String, String, String);
+
+/// The same as texts.
+pub fn tax_texts(b: &Builder<'_>) -> Vec<TaxTexts> {
+    let text = |t: TaxRow| (one_line(&format!("{} {}", t.name, t.rate), 60), t.net.to_string(), t.tax.to_string(), t.gross.to_string());
+    taxes(b).into_iter().map(text).collect()
 }
 
 fn tax_row(b: &Builder<'_>, tax: &Tax, code: &str) -> TaxRow {
@@ -341,7 +351,7 @@ pub fn loyalty(b: &Builder<'_>) -> Value {
 }
 
 /// Only links that open a page or write a mail.
-fn safe(url: &str) -> Option<String> {
+pub fn safe(url: &str) -> Option<String> {
     let url = one_line(url, 2000);
     let good = ["https://", "http://", "mailto:"].iter().any(|scheme| url.starts_with(scheme));
     (good && !url.contains([' ', '"', '<', '>', '\\'])).then_some(url)
@@ -363,7 +373,24 @@ pub fn items_in_short(b: &Builder<'_>) -> String {
             _ => format!("{qty} {unit} {text}"),
         }
     };
-    one_line(&counted.take(6).map(one).collect::<Vec<_>>().join(", "), 90)
+    in_short(b.speaker, counted.map(one))
+}
+
+/// The first of a list in at most 90 characters, and how many more there are.
+pub fn in_short(speaker: &Speaker, items: impl Iterator<Item = String>) -> String {
+    let (mut out, mut shown, mut left) = (String::new(), 0, 0);
+    for item in items.filter(|item| !item.is_empty()) {
+        if left > 0 || shown == 6 || (shown > 0 && out.chars().count() + item.chars().count() > 88) {
+            left += 1;
+            continue;
+        }
+        if shown > 0 {
+            out.push_str(", ");
+        }
+        out.push_str(&item);
+        shown += 1;
+    }
+    if left > 0 { format!("{out} {}", counted(speaker, "and_more", left)) } else { out }
 }
 
 /// Where a customer can go from here.
@@ -378,14 +405,19 @@ pub fn links(b: &Builder<'_>) -> Links {
     } else {
         String::new()
     };
-    let list = doc.brand.links.iter().filter_map(|(label, url)| {
+    Links { view: Value::from(view), not_mine: Value::from(not_mine), list: brand_links(doc.brand) }
+}
+
+/// The shop's own links.
+pub fn brand_links(brand: &Brand) -> Value {
+    let list = brand.links.iter().filter_map(|(label, url)| {
         let url = safe(url)?;
         Some(Pair { name: Value::from(one_line(label, 60)), value: Value::from(url) }.into())
     });
-    Links { view: Value::from(view), not_mine: Value::from(not_mine), list: Value::from(list.collect::<Vec<Value>>()) }
+    Value::from(list.collect::<Vec<Value>>())
 }
 
-fn percent(text: &str) -> String {
+pub fn percent(text: &str) -> String {
     use std::fmt::Write;
     let mut out = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {

@@ -3,6 +3,7 @@
 //! Small tables, no full locale data. Pure: reads no clock and guesses no time zone.
 
 use crate::domain::money::Money;
+use crate::domain::shop::Shop;
 use crate::domain::time::UnixMs;
 use jiff::civil;
 use jiff::fmt::temporal::Pieces;
@@ -74,7 +75,10 @@ static LOCALES: &[Locale] = &[
         ..comma("de-CH", "", 4, Dates::Dots, false, "CHF")
     },
     comma("fr-FR", "\u{202f}", 4, Dates::Slashes, true, "EUR"),
+    comma("fr-CA", "\u{a0}", 4, Dates::Iso, true, "CAD"),
     comma("es-ES", ".", 5, Dates::Slashes, true, "EUR"),
+    english("es-US", Dates::Slashes, true, "USD"),
+    english("es-MX", Dates::Slashes, false, "MXN"),
     comma("it-IT", ".", 4, Dates::Slashes, false, "EUR"),
     comma("pt-PT", "\u{a0}", 5, Dates::Slashes, false, "EUR"),
     Locale { symbol_first: true, ..comma("nl-NL", ".", 4, Dates::Dashes, false, "EUR") },
@@ -89,6 +93,17 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 /// The language of a tag: `de` of `de-AT`.
 pub fn language_of(tag: &str) -> &str {
     tag.split(['-', '_']).next().unwrap_or(tag)
+}
+
+/// The way to write for a reader who asked for `wanted`, spoken to in the language `spoken`.
+pub fn of(wanted: Option<&str>, spoken: &str, shop: &Shop) -> &'static Locale {
+    let wanted = wanted.filter(|l| language_of(l).eq_ignore_ascii_case(language_of(spoken)));
+    Locale::choose(wanted.unwrap_or(spoken), &shop.locale, &shop.country)
+}
+
+/// `rtl` or `ltr`.
+pub fn direction(tag: &str) -> &'static str {
+    if matches!(language_of(tag), "ar" | "he" | "fa" | "ur") { "rtl" } else { "ltr" }
 }
 
 impl Locale {
@@ -225,12 +240,13 @@ impl Locale {
             "PLN" => "zł",
             "CZK" => "Kč",
             "BRL" => "R$",
-            "USD" if self.home == "CAD" => "US$",
+            "USD" if matches!(self.home, "CAD" | "MXN") => "US$",
             "USD" => "$",
             "CAD" if self.home == "CAD" => "$",
             "CAD" => "CA$",
             "AUD" => "A$",
             "NZD" => "NZ$",
+            "MXN" if self.home == "MXN" => "$",
             "MXN" => "MX$",
             "SEK" if self.home == "SEK" => "kr",
             other => other,
@@ -289,6 +305,9 @@ mod tests {
             ("de-CH", 123_450, "CHF", "CHF 1’234.50"),
             ("fr-FR", 123_450, "EUR", "1 234,50 €"),
             ("es-ES", 123_450, "EUR", "1234,50 €"),
+            ("es-US", 1247, "USD", "$12.47"),
+            ("es-MX", 123_450, "MXN", "$1,234.50"),
+            ("fr-CA", 123_450, "CAD", "1 234,50 $"),
             ("es-ES", 1_234_500, "EUR", "12.345,00 €"),
             ("it-IT", 123_450, "EUR", "1.234,50 €"),
             ("pt-PT", 123_450, "EUR", "1234,50 €"),

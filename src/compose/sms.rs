@@ -200,6 +200,8 @@ mod tests {
     #[test]
     fn plain_text_for_typographic() {
         assert_eq!(replace("“Joe’s” – 5\u{a0}€ … ™"), "\"Joe's\" - 5 € ... TM");
+        assert_eq!(replace("‘a’ “b” – — … \u{a0}™"), "'a' \"b\" - - ...  TM");
+        assert_eq!(replace("Café Nicolás ₹ 😀"), "Café Nicolás ₹ 😀", "letters stay");
         assert_eq!(transliterate("Žluťoučký Łódź ü é €"), "Zlutoucky Lodz ü é €");
     }
 }

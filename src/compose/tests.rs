@@ -22,11 +22,11 @@ fn sample(name: &str) -> Json {
     serde_json::from_str(&std::fs::read_to_string(fixtures().join("lan").join(name)).unwrap()).unwrap()
 }
 
-fn sale(value: &Json) -> Sale {
+pub fn sale(value: &Json) -> Sale {
     Sale::parse(value).unwrap()
 }
 
-fn shop() -> Shop {
+pub fn shop() -> Shop {
     Shop {
         id: "s1".into(),
         name: "Fresh Fields".into(),
@@ -44,22 +44,24 @@ fn shop() -> Shop {
     }
 }
 
-fn brand() -> Brand {
+pub fn brand() -> Brand {
     Brand {
         color: "#1f5f4b".into(),
+        promotions: Vec::new(),
         legal: vec!["Registered in New York, no. 0000000".into()],
         return_policy: "Bring it back within 30 days with this receipt, unopened.".into(),
         statement_name: "FRESHFIELDS SPRINGFIELD".into(),
+        promotions: Vec::new(),
         links: vec![("Our shop".into(), "https://freshfields.example/".into())],
     }
 }
 
-fn composer() -> Composer {
+pub fn composer() -> Composer {
     Composer::new(&BTreeMap::new()).unwrap()
 }
 
 /// A sale of so many lines at 1.25, with 8 % tax.
-fn long(lines: i64) -> Json {
+pub fn long(lines: i64) -> Json {
     let items: Vec<Json> = (1..=lines)
         .map(|i| {
             json!({"sequence_number": i, "description": format!("Organic article of the season, number {i}"), "quantity": "2",
@@ -103,11 +105,14 @@ fn look_at() {
     write("late", &Document { late: at("2026-10-03T19:48:00-04:00"), test: true, ..Document::new(&value, &shop, &brand) });
     let yellow = Brand { color: "#ffd400".into(), ..brand.clone() };
     let link = Some("https://r.fresh.example/Ab3dE6gH9kQ");
+    let fragment = c.fragment(&Document::new(&value, &shop, &brand), viewer::QR_MOST).unwrap();
+    std::fs::write(format!("{dir}/viewer.html"), viewer::PAGE).unwrap();
+    std::fs::write(format!("{dir}/viewer.link"), format!("viewer.html#{fragment}")).unwrap();
     write("copy", &Document { copy: at("2026-10-05T10:30:00-04:00"), link, ..Document::new(&value, &shop, &yellow) });
 }
 
 /// Kept as `tests/fixtures/golden/NAME`; `TILLPOST_BLESS=1` writes it anew.
-fn golden(name: &str, got: &str, wrong: &mut Vec<String>) {
+pub fn golden(name: &str, got: &str, wrong: &mut Vec<String>) {
     let path = fixtures().join("golden").join(name);
     if std::env::var_os("TILLPOST_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -123,7 +128,7 @@ fn the_samples_look_as_they_did() {
     let mut wrong = Vec::new();
     for name in SAMPLES {
         let sale = sale(&sample(name));
-        for language in ["en", "de"] {
+        for language in ["en", "de", "es", "fr"] {
             let doc = Document {
                 language: Some(language),
                 link: Some("https://r.fresh.example/Ab3dE6gH9kQ"),
@@ -302,6 +307,59 @@ fn subjects_copies_and_late_ones() {
     assert_eq!(c.subject(&german).unwrap().replace('\u{a0}', " "), "Beleg 1-1288, Fresh Fields, $ 7,29");
     let unknown = Document { language: Some("fi"), default_language: Some("de"), ..Document::new(&sale, &shop, &brand) };
     assert!(c.subject(&unknown).unwrap().starts_with("Beleg"), "the shop's language before English");
+}
+
+#[test]
+fn offers_only_where_they_are_agreed_to_and_points_always() {
+    let (c, shop, sale) = (composer(), shop(), sale(&sample("sale.json")));
+    let promotions = vec!["10 % off all teas <b>".to_owned(), "x".repeat(900), String::new(), "three".to_owned(), "four".to_owned()];
+    let brand = Brand { promotions, ..brand() };
+    let doc = Document { promo: true, ..Document::new(&sale, &shop, &brand) };
+    let (mail, page, text) = (c.email(&doc, "", "").unwrap(), c.page_html(&doc).unwrap(), c.sms(&doc, "", false).unwrap().text);
+    assert!(mail.html.contains("10 % off all teas &lt;b&gt;") && mail.text.contains("For you\n10 % off") && page.contains("10 % off"));
+    assert!(mail.html.contains("three") && !mail.html.contains("four") && !mail.html.contains(&"x".repeat(250)), "a few short ones");
+    assert!(!text.contains("teas"), "never in a text message");
+    assert!(doc.shows_promo() && doc.shows_points() && mail.text.contains("28 points earned"));
+    for (promo, test, corrects) in [(false, false, None), (true, true, None), (true, false, Some("0911"))] {
+        let plain = Document { promo, test, corrects, ..doc };
+        let mail = c.email(&plain, "", "").unwrap();
+        assert!(!plain.shows_promo() && !mail.html.contains("teas") && !mail.text.contains("teas"));
+        assert!(mail.text.contains("28 points earned"));
+        assert_eq!(mail.text.contains("Corrects receipt 0911"), corrects.is_some());
+    }
+}
+
+#[test]
+fn a_receipt_in_short_for_staff_and_phone() {
+    let (c, shop, brand, long) = (composer(), shop(), brand(), sale(&long(60)));
+    let link = "https://r.fresh.example/Ab3dE6gH9kQ";
+    let doc = Document { link: Some(link), ..Document::new(&long, &shop, &brand) };
+    let chat = c.chat(&doc).unwrap();
+    assert_eq!(chat.title, "Receipt 1-1288, Fresh Fields, $145.80");
+    assert!(chat.text.ends_with("\nand 40 more") && chat.text.lines().count() == 21, "{}", chat.text);
+    assert_eq!(chat.fields[0], ("Total".to_owned(), "$145.80".to_owned()));
+    assert_eq!(chat.link, Some(("See the whole receipt".to_owned(), link.to_owned())));
+    let push = c.push(&doc).unwrap();
+    assert_eq!((push.title.as_str(), push.body.as_str(), push.link.as_str()), ("Fresh Fields", "Receipt 1-1288, $145.80", link));
+    let whatsapp = c.whatsapp(&doc).unwrap();
+    assert_eq!((whatsapp.template.as_str(), whatsapp.language.as_str()), ("receipt", "en"));
+    assert_eq!(whatsapp.variables, ["Fresh Fields", "Receipt 1-1288", "$145.80", link]);
+    let page = c.page(&doc, "Ab3dE6gH9kQ", UnixMs(7)).unwrap();
+    assert!(page.html.contains("number 60") && !page.html.contains("r.fresh.example") && page.token == "Ab3dE6gH9kQ");
+    let gift = sale(&sample("sale.exchange-gift.json"));
+    let doc = Document::new(&gift, &shop, &brand);
+    let all = [c.chat(&doc).unwrap().plain(), c.push(&doc).unwrap().body, c.whatsapp(&doc).unwrap().text].concat();
+    assert!(!all.contains('$') && !all.contains("34.50") && !all.contains("Card"), "{all}");
+}
+
+#[test]
+fn a_route_may_name_a_template_for_receipts() {
+    let (shop, brand, sale) = (shop(), brand(), sale(&long(1)));
+    let c = with("thanks.subject.txt.j2", "Thanks! {{ number }}").unwrap();
+    let doc = Document { template: Some("thanks"), ..Document::new(&sale, &shop, &brand) };
+    let mail = c.email(&doc, "", "").unwrap();
+    assert!(mail.subject == "Thanks! 1-1288" && mail.text.contains("Receipt 1-1288"), "the other parts are the built-in ones");
+    assert_eq!(composer().email(&doc, "", ""), Err(ComposeError::NoTemplate("thanks".into())));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::compose::locale::{self, Locale};
 use crate::compose::{Document, colour, facts};
 use crate::domain::money::Money;
 use crate::domain::sale::{Line, LineType, Sale, TransactionType};
+use crate::domain::shop::Brand;
 use crate::domain::text::{many_lines, one_line};
 use crate::domain::time::{UnixMs, for_people};
 use jiff::civil;
@@ -49,6 +50,8 @@ macro_rules! view {
         }
     };
 }
+
+pub(in crate::compose) use view;
 
 view! {
     /// The whole of what a receipt template sees.
@@ -127,6 +130,25 @@ view! {
     BrandView { color, color_dark, legal, statement_name }
 }
 
+impl BrandView {
+    /// Of a shop's look.
+    pub fn of(brand: &Brand) -> BrandView {
+        let (light, dark) = colour::brand(&brand.color);
+        BrandView {
+            color: Value::from(light.hex()),
+            color_dark: Value::from(dark.hex()),
+            legal: Value::from(lines_of(&brand.legal)),
+            statement_name: line_of(&brand.statement_name),
+        }
+    }
+}
+
+/// Names and values for a template.
+pub fn pairs(all: Vec<(String, String)>) -> Value {
+    let pair = |(name, value): (String, String)| -> Value { Pair { name: Value::from(name), value: Value::from(value) }.into() };
+    Value::from(all.into_iter().map(pair).collect::<Vec<_>>())
+}
+
 /// How the locale is handed to the filters.
 #[derive(Debug)]
 pub struct Format {
@@ -170,8 +192,7 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// For a document whose language was chosen.
     pub fn new(doc: &'a Document<'a>, speaker: &'a Speaker) -> Self {
-        let wanted = doc.language.filter(|l| locale::language_of(l).eq_ignore_ascii_case(locale::language_of(speaker.tag())));
-        let locale = Locale::choose(wanted.unwrap_or(speaker.tag()), &doc.shop.locale, &doc.shop.country);
+        let locale = locale::of(doc.language, speaker.tag(), doc.shop);
         let sold = locale::local(doc.sale.at, &doc.sale.at_text, &doc.shop.timezone);
         Builder { doc, speaker, locale, sold }
     }
@@ -280,7 +301,7 @@ impl<'a> Builder<'a> {
         let preview = preview.join(" · ");
         View {
             lang: Value::from(self.speaker.tag()),
-            dir: Value::from(if matches!(locale::language_of(self.speaker.tag()), "ar" | "he" | "fa" | "ur") { "rtl" } else { "ltr" }),
+            dir: Value::from(locale::direction(self.speaker.tag())),
             t: Value::from_object(self.speaker.clone()),
             _format: Value::from_object(Format { locale: self.locale, money: sale.money(0), timezone: self.doc.shop.timezone.clone() }),
             store: self.store().into(),
@@ -317,8 +338,8 @@ impl<'a> Builder<'a> {
             change,
             change_minor,
             loyalty: if gift { none() } else { facts::loyalty(self) },
-            promo: Value::from(self.doc.promo && !gift && !self.doc.test),
-            promotions: Value::from(Vec::<Value>::new()),
+            promo: Value::from(self.doc.shows_promo()),
+            promotions: Value::from(self.promotions()),
             returns: Returns {
                 policy: Value::from(if bought { many_lines(&self.doc.brand.return_policy) } else { String::new() }),
                 ..Returns::default()
@@ -327,7 +348,7 @@ impl<'a> Builder<'a> {
             fiscal: if gift { none() } else { self.fiscal() },
             links: facts::links(self).into(),
             customer: self.customer().into(),
-            brand: self.brand().into(),
+            brand: BrandView::of(self.doc.brand).into(),
             header_text: Value::from(self.free_text(&sale.header_text)),
             trailer_text: Value::from(self.free_text(&sale.trailer_text)),
             notices: Value::from(self.notices()),
@@ -352,6 +373,12 @@ impl<'a> Builder<'a> {
         let text = facts::counted(self.speaker, "and_more", left.len());
         let more = More { count: Value::from(left.len()), amount, text: Value::from(text) };
         (Value::from(rows.get(..cap).unwrap_or_default().to_vec()), more.into())
+    }
+
+    /// A few short offers: less than a third of what is read.
+    fn promotions(&self) -> Vec<String> {
+        let some = if self.doc.shows_promo() { self.doc.brand.promotions.as_slice() } else { &[] };
+        some.iter().map(|text| one_line(text, 200)).filter(|text| !text.is_empty()).take(3).collect()
     }
 
     fn total_label(&self) -> String {
@@ -428,6 +455,9 @@ impl<'a> Builder<'a> {
             let number = one_line(&related.receipt_number, 60);
             add("related", self.say(&format!("notice.related_{}", sale.transaction_type.word()), &[("number", &number)]));
         }
+        if let Some(number) = doc.corrects {
+            add("related", self.say("notice.corrects", &[("number", &one_line(number, 60))]));
+        }
         if self.gift() {
             add("gift", self.say("notice.gift", &[]));
         }
@@ -464,16 +494,6 @@ impl<'a> Builder<'a> {
 
     fn customer(&self) -> CustomerView {
         CustomerView { name: line_of(self.customer_name()), language: Value::from(self.speaker.tag()) }
-    }
-
-    fn brand(&self) -> BrandView {
-        let (light, dark) = colour::brand(&self.doc.brand.color);
-        BrandView {
-            color: Value::from(light.hex()),
-            color_dark: Value::from(dark.hex()),
-            legal: Value::from(lines_of(&self.doc.brand.legal)),
-            statement_name: line_of(&self.doc.brand.statement_name),
-        }
     }
 
     fn fiscal(&self) -> Value {

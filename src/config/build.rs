@@ -4,6 +4,7 @@
 use crate::config::Secret;
 use crate::config::checked::*;
 use crate::config::forms::listen_address;
+use crate::config::routing;
 use crate::config::units;
 use crate::domain::channel::Channel;
 use crate::domain::shop::{Brand, Shop};
@@ -24,7 +25,8 @@ pub fn config(root: &Settings, data_dir: &Path, safe_mode: bool) -> Config {
         sources: each(root, "sources", |_, s| source(s)),
         providers: each(root, "providers", |_, p| provider(p)),
         channels: channels(section("channels")),
-        routing: routing(section("routing")),
+        routing: routing::routing(section("routing"), section("shop").text("currency")),
+        routes: routing::routes(section("routes")),
         brand: brand(section("brand")),
         templates: Templates { dir: path(section("templates"), "dir"), default_language: given(section("templates"), "default_language") },
         retention: Retention {
@@ -42,11 +44,11 @@ pub fn duration(from: &Settings, name: &str) -> Option<Duration> {
     if let Some(Setting::Duration(length)) = from.0.get(name) { Some(*length) } else { None }
 }
 
-fn length(from: &Settings, name: &str) -> Duration {
+pub(super) fn length(from: &Settings, name: &str) -> Duration {
     duration(from, name).unwrap_or_default()
 }
 
-fn given(from: &Settings, name: &str) -> Option<String> {
+pub(super) fn given(from: &Settings, name: &str) -> Option<String> {
     Some(from.text(name)).filter(|t| !t.is_empty()).map(str::to_owned)
 }
 
@@ -54,15 +56,15 @@ fn path(from: &Settings, name: &str) -> Option<PathBuf> {
     given(from, name).map(PathBuf::from)
 }
 
-fn number<T: TryFrom<i64> + Default>(from: &Settings, name: &str) -> T {
+pub(super) fn number<T: TryFrom<i64> + Default>(from: &Settings, name: &str) -> T {
     from.int(name).and_then(|n| T::try_from(n).ok()).unwrap_or_default()
 }
 
-fn list<'s>(from: &'s Settings, name: &str) -> &'s [Setting] {
+pub(super) fn list<'s>(from: &'s Settings, name: &str) -> &'s [Setting] {
     if let Some(Setting::List(all)) = from.0.get(name) { all } else { &[] }
 }
 
-fn texts(from: &Settings, name: &str) -> Vec<String> {
+pub(super) fn texts(from: &Settings, name: &str) -> Vec<String> {
     list(from, name).iter().filter_map(|s| if let Setting::Text(text) = s { Some(text.clone()) } else { None }).collect()
 }
 
@@ -173,24 +175,10 @@ fn channels(s: &Settings) -> BTreeMap<Channel, ChannelSettings> {
         messaging_service: c.text("messaging_service").to_owned(),
         providers: texts(c, "providers"),
         transliterate: c.flag("transliterate"),
+        link: c.flag("link"),
+        host: c.text("host").to_owned(),
     };
     Channel::ALL.iter().filter_map(|channel| Some((*channel, settings(s.table(channel.word())?)))).collect()
-}
-
-fn routing(s: &Settings) -> Routing {
-    Routing {
-        fresh: length(s, "fresh"),
-        retry: list(s, "retry").iter().filter_map(|v| if let Setting::Duration(d) = v { Some(*d) } else { None }).collect(),
-        max_attempts: number(s, "max_attempts"),
-        failover_attempts: number(s, "failover_attempts"),
-        failover_after: length(s, "failover_after"),
-        fallback_after: length(s, "fallback_after"),
-        uncertain_wait: length(s, "uncertain_wait"),
-        reconnect_wait: length(s, "reconnect_wait"),
-        reconnect_ramp: length(s, "reconnect_ramp"),
-        drain_oldest: s.text("drain") != "newest",
-        channels: texts(s, "channels").iter().filter_map(|word| Channel::from_word(word)).collect(),
-    }
 }
 
 fn brand(s: &Settings) -> Brand {
@@ -199,6 +187,7 @@ fn brand(s: &Settings) -> Brand {
     Brand {
         color: s.text("color").to_owned(),
         legal: texts(s, "legal"),
+        promotions: texts(s, "promotions"),
         return_policy: s.text("return_policy").to_owned(),
         statement_name: s.text("statement_name").to_owned(),
         links: links.filter_map(link).collect(),

@@ -1,9 +1,14 @@
 //! The settings as used: every value has its type, its default and a meaning that holds.
 
 use crate::config::Secret;
+use crate::config::routing::Gated;
+pub use crate::config::routing::{Route, Routing};
 use crate::domain::channel::Channel;
 use crate::domain::ids::{hash16, hex};
+use crate::domain::message::Kind;
 use crate::domain::shop::{Brand, Shop};
+use crate::domain::time::UnixMs;
+use crate::sys::clock::Now;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -28,6 +33,8 @@ pub struct Config {
     pub channels: BTreeMap<Channel, ChannelSettings>,
     /// `[routing]`
     pub routing: Routing,
+    /// Rules by their names, built-in ones included.
+    pub routes: BTreeMap<String, Route>,
     /// `[brand]`
     pub brand: Brand,
     /// `[templates]`
@@ -41,6 +48,48 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether texts carry links, and a channel uploads what is behind them.
+    pub fn publishes(&self) -> bool {
+        let up = self.channels.get(&Channel::Publish).is_some_and(|c| !c.providers.is_empty());
+        up && self.channels.get(&Channel::Sms).is_none_or(|sms| sms.link)
+    }
+
+    /// Until when it is worth trying to upload what is behind a link; `None` where nothing is uploaded.
+    pub fn publish_until(&self, now: UnixMs) -> Option<UnixMs> {
+        const TWO_WEEKS: Duration = Duration::from_secs(14 * 86_400);
+        self.publishes().then(|| now + TWO_WEEKS)
+    }
+
+    /// The address of a receipt's page by its token.
+    pub fn link(&self, token: &str) -> String {
+        let host = self.channels.get(&Channel::Publish).map(|c| c.host.as_str()).unwrap_or_default();
+        match (host, &self.http.public_url) {
+            ("", Some(url)) => format!("{}/t/{token}", url.trim_end_matches('/')),
+            ("", None) => format!("http://{}/t/{token}", self.http.listen),
+            (host, _) => format!("https://{host}/{token}"),
+        }
+    }
+
+    /// When a message may go out, by the clock on the recipient's wall; at once while the clock cannot be believed.
+    #[allow(clippy::too_many_arguments)] // a message, a way, and the moment
+    pub fn opens(&self, kind: Kind, channel: Channel, at: UnixMs, zone: &str, region: &str, address: &str, now: Now) -> UnixMs {
+        let gated = Gated { kind, channel, at, zone, region, address };
+        if now.good { self.routing.not_before(&gated, &self.shop, now.wall) } else { now.wall }
+    }
+
+    /// The channel and the provider of a message to staff or a system: the one that is named, else the first
+    /// of the chat. `None` where there is none.
+    pub fn destination(&self, named: Option<&str>, system: bool) -> Option<(Channel, String)> {
+        let of = |name: &str| self.channels.iter().find(|(_, c)| c.providers.iter().any(|p| p == name)).map(|(channel, _)| *channel);
+        match named {
+            Some(name) if self.providers.contains_key(name) => {
+                Some((of(name).unwrap_or(if system { Channel::Webhook } else { Channel::Chat }), name.to_owned()))
+            }
+            Some(_) => None,
+            None => self.channels.get(&Channel::Chat)?.providers.first().map(|name| (Channel::Chat, name.clone())),
+        }
+    }
+
     /// A short name for exactly these settings; secrets do not go into it.
     pub fn version(&self) -> String {
         let mut hash = hex(&hash16(format!("{self:?}").as_bytes()));
@@ -224,33 +273,10 @@ pub struct ChannelSettings {
     pub providers: Vec<String>,
     /// Replace letters that would make a text UCS-2.
     pub transliterate: bool,
-}
-
-/// `[routing]`: the defaults of who gets what and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Routing {
-    /// A receipt younger than this goes to a customer who is still there.
-    pub fresh: Duration,
-    /// Pauses between attempts at one provider; the last one repeats.
-    pub retry: Vec<Duration>,
-    /// Counted attempts after which a delivery is dead.
-    pub max_attempts: u32,
-    /// Counted attempts at one provider after which the next one is tried.
-    pub failover_attempts: u32,
-    /// Online time at one provider after which the next one is tried.
-    pub failover_after: Duration,
-    /// Online time without success on a channel after which the next one is tried.
-    pub fallback_after: Duration,
-    /// How long an uncertain attempt waits for a report before it is shown to a person.
-    pub uncertain_wait: Duration,
-    /// Upper bound of the random wait after the line came back.
-    pub reconnect_wait: Duration,
-    /// How long after that until the full rate is reached.
-    pub reconnect_ramp: Duration,
-    /// Serve what waited longest first; else the newest.
-    pub drain_oldest: bool,
-    /// The order of channels without a choice or preference.
-    pub channels: Vec<Channel>,
+    /// Texts carry a link to the receipt.
+    pub link: bool,
+    /// Host name of receipt links, on the channel that publishes them.
+    pub host: String,
 }
 
 /// `[templates]`

@@ -53,6 +53,26 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("channels.email.reply_to", "\"hello@cmart.example\""),
     ("channels.sms.from", "\"+16075550100\""),
     ("channels.sms.messaging_service", "\"MG0123456789abcdef0123456789abcdef\""),
+    ("channels.publish.host", "\"r.cmart.example\""),
+    ("routing.marketing_states.US-WA", "\"08:00-20:00\""),
+    ("routing.ttl.order_status", "\"12 h\""),
+    ("routing.domain_rate", "\"5/s\""),
+    ("routing.hold", "[{ when = \"amount > 1000\", reason = \"large\" }]"),
+    ("routing.refund_alert_over", "\"100.00\""),
+    ("routing.frequency.email", "[\"1 per 24 h\", \"3 per 7 d\"]"),
+    ("routes.big-sales.on", "[\"sale.completed\"]"),
+    ("routes.big-sales.when", "\"data.totals.grand_amount > 50000\""),
+    ("routes.big-sales.audience", "\"staff\""),
+    ("routes.big-sales.kind", "\"staff_event\""),
+    ("routes.big-sales.channels", "[\"preferred\", \"email\"]"),
+    ("routes.big-sales.to", "\"providers.main\""),
+    ("routes.big-sales.template", "\"big_sale\""),
+    ("routes.big-sales.delay", "\"5 min\""),
+    ("routes.big-sales.enabled", "true"),
+    ("routes.big-sales.providers", "[\"main\"]"),
+    ("routes.big-sales.strategy", "\"failover\""),
+    ("routes.big-sales.from", "\"Corner Mart <orders@cmart.example>\""),
+    ("routes.big-sales.data", "[\"order\", \"fulfillment\"]"),
     ("brand.color", "\"#2b5f4a\""),
     ("brand.return_policy", "\"30 days with receipt\""),
     ("brand.statement_name", "\"CORNER MART\""),
@@ -62,7 +82,16 @@ const EXAMPLES: &[(&str, &str)] = &[
 ];
 
 /// Names of the examples in tables with free names.
-const NAMES: &[(&str, &str)] = &[("tills", "front"), ("sources", "pos"), ("providers", "main"), ("brand.links", "Returns")];
+const NAMES: &[(&str, &str)] = &[
+    ("tills", "front"),
+    ("sources", "pos"),
+    ("providers", "main"),
+    ("brand.links", "Returns"),
+    ("routes", "big-sales"),
+    ("routing.marketing_states", "US-WA"),
+    ("routing.ttl", "order_status"),
+    ("routing.frequency", "email"),
+];
 
 /// The whole file.
 pub fn text() -> String {

@@ -4,6 +4,7 @@
 
 use crate::config::forms;
 use crate::config::key::{Key, Kinds, Shape, default, optional, required};
+use crate::config::routing::{ROUTE, ROUTING};
 use crate::config::tree::Table;
 
 /// The whole file: its sections.
@@ -24,6 +25,11 @@ pub const ROOT: &[Key] = &[
     ),
     optional("channels", Shape::Table(CHANNELS), "How each channel sends, and by which providers. A channel without a table is not used."),
     optional("routing", Shape::Table(ROUTING), "Who gets what and when: patience, retries, and what happens after the line was down."),
+    optional(
+        "routes",
+        Shape::Map(&Shape::Table(ROUTE)),
+        "Rules of the shop's own: one table [routes.NAME] for each. A built-in rule is changed by its name: receipts, refunds, order_status, password_reset, staff_events, digests, alerts.",
+    ),
     optional("brand", Shape::Table(BRAND), "How receipts look."),
     optional("templates", Shape::Table(TEMPLATES), "The shop's own templates."),
     optional("retention", Shape::Table(RETENTION), "How long things are kept. What is older is deleted for good."),
@@ -171,7 +177,7 @@ const CHANNELS: &[Key] = &[
     optional("ticket", Shape::Table(PLAIN), "Helpdesks."),
     optional("webhook", Shape::Table(PLAIN), "HTTP calls to other systems of the shop."),
     optional("print", Shape::Table(PLAIN), "The receipt printer."),
-    optional("publish", Shape::Table(PLAIN), "Upload of the page behind a receipt's link."),
+    optional("publish", Shape::Table(PUBLISH), "Upload of the page behind a receipt's link."),
 ];
 
 const EMAIL: &[Key] = &[
@@ -184,68 +190,24 @@ const SMS: &[Key] = &[
     optional("from", Shape::Text, "The number or name that customers see."),
     optional("messaging_service", Shape::Text, "The provider's pool of senders, in place of from."),
     default("providers", PROVIDERS, "[]", BY),
+    default("link", Shape::Bool, "true", "Texts carry a link to the receipt, where a channel publishes it."),
     default("transliterate", Shape::Bool, "false", "Replaces letters that would halve the length of a text (á becomes a)."),
 ];
 
-const PLAIN: &[Key] = &[default("providers", PROVIDERS, "[]", BY)];
+const PUBLISH: &[Key] =
+    &[optional("host", Shape::Text, "The host name of receipt links, e.g. r.cmart.example."), default("providers", PROVIDERS, "[]", BY)];
 
-const ROUTING: &[Key] = &[
-    default(
-        "fresh",
-        Shape::Duration,
-        "\"30 min\"",
-        "A receipt younger than this goes to a customer who is still there; an older one waits out the night.",
-    ),
-    default(
-        "retry",
-        Shape::List(&Shape::Duration),
-        "[\"5 s\", \"30 s\", \"2 min\", \"10 min\", \"30 min\", \"1 h\", \"2 h\", \"4 h\", \"6 h\"]",
-        "Pauses between attempts at one provider; the last one repeats.",
-    ),
-    default(
-        "max_attempts",
-        Shape::Int(1, 1000),
-        "20",
-        "Attempts after which a delivery needs a person. Time without a line does not count.",
-    ),
-    default("failover_attempts", Shape::Int(1, 1000), "3", "Attempts at one provider after which the next one is tried."),
-    default(
-        "failover_after",
-        Shape::Duration,
-        "\"10 min\"",
-        "Time at one provider after which the next one is tried; time without a line does not count.",
-    ),
-    default(
-        "fallback_after",
-        Shape::Duration,
-        "\"2 h\"",
-        "Time without success on one channel after which the next one is tried; time without a line does not count.",
-    ),
-    default(
-        "uncertain_wait",
-        Shape::Duration,
-        "\"15 min\"",
-        "How long a message that may have been sent waits for a report before it is shown to a person.",
-    ),
-    default(
-        "reconnect_wait",
-        Shape::Duration,
-        "\"30 s\"",
-        "The longest random wait after the line came back, so that a whole region does not start at once.",
-    ),
-    default("reconnect_ramp", Shape::Duration, "\"60 s\"", "How long after that until the full rate is reached."),
-    default("drain", Shape::Word(&["oldest", "newest"]), "\"oldest\"", "What goes out first after the line was down."),
-    default(
-        "channels",
-        Shape::List(&Shape::Word(&["email", "sms", "whatsapp", "push"])),
-        "[\"email\", \"sms\", \"whatsapp\", \"push\"]",
-        "The order of channels for a customer who has neither chosen one nor prefers one.",
-    ),
-];
+const PLAIN: &[Key] = &[default("providers", PROVIDERS, "[]", BY)];
 
 const BRAND: &[Key] = &[
     optional("color", Shape::Form(&forms::COLOR), "Main colour of receipts."),
     default("legal", Shape::List(&Shape::Text), "[]", "Lines at the foot of each receipt."),
+    default(
+        "promotions",
+        Shape::List(&Shape::Text),
+        "[]",
+        "Lines of the promotion block, shown only to customers who agreed to offers. Empty: no block.",
+    ),
     optional("return_policy", Shape::Text, "How and how long goods can be returned, in words."),
     optional("statement_name", Shape::Text, "How the shop shows on a card statement."),
     optional("links", Shape::Map(&Shape::Url), "Links at the foot of each receipt: label = URL."),

@@ -23,6 +23,7 @@ pub mod load;
 pub mod problem;
 pub mod raw;
 pub mod relate;
+pub mod routing;
 pub mod schema;
 pub mod secret;
 pub mod secrets;

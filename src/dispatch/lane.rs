@@ -2,20 +2,46 @@
 //!
 //! Works on the monotonic clock alone, so that no jump of the wall clock opens or closes a lane.
 
-use crate::config::checked::Rate;
+use crate::config::checked::{Rate, Routing};
 use crate::domain::outcome::{Class, Outcome, Scope};
 use crate::sys::clock::Mono;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How many outcomes the breaker remembers, and what opens it: so many failures in a row, or half of a
-/// full memory.
+/// How many outcomes the breaker remembers.
 const MEMORY: usize = 20;
-const IN_A_ROW: usize = 5;
 
-/// Waits of an open breaker and of a paused account: first, and at most.
-const BREAKER_WAIT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
-const ACCOUNT_WAIT: (Duration, Duration) = (Duration::from_secs(900), Duration::from_secs(7200));
+/// The longest waits of an open breaker and of a paused account.
+const BREAKER_MOST: Duration = Duration::from_secs(600);
+const ACCOUNT_MOST: Duration = Duration::from_secs(7200);
+
+/// When a provider is left alone, and for how long at first.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Failures in a row.
+    pub in_a_row: usize,
+    /// Per cent of the last [`MEMORY`].
+    pub share: usize,
+    /// The first wait of an open breaker.
+    pub breaker: Duration,
+    /// The first wait of a paused account.
+    pub account: Duration,
+    /// Per cent of the rate that campaigns may use.
+    pub campaigns: u64,
+}
+
+impl Patience {
+    /// As the config has it.
+    pub fn of(rules: &Routing) -> Patience {
+        Patience {
+            in_a_row: rules.breaker_failures as usize,
+            share: rules.breaker_share as usize,
+            breaker: rules.breaker_wait,
+            account: rules.account_wait,
+            campaigns: u64::from(rules.campaign_share),
+        }
+    }
+}
 
 /// The least share of its rate that a throttled account is given, in thousandths.
 const LEAST_FACTOR: u64 = 10;
@@ -53,6 +79,10 @@ pub enum Change {
 pub struct Lane {
     concurrency: usize,
     rate: Rate,
+    patience: Patience,
+    /// Thousandths of a token that campaigns may use: their share of the rate.
+    offers: u64,
+    offers_in_flight: usize,
     /// Thousandths of the rate that are used now.
     factor: u64,
     /// Thousandths of a token.
@@ -105,17 +135,20 @@ impl Wait {
 
 impl Lane {
     /// A lane that was never used. Its bucket is filled for one second only, so that a start is no burst.
-    pub fn new(rate: Rate, concurrency: usize, now: Mono) -> Lane {
+    pub fn new(rate: Rate, concurrency: usize, patience: Patience, now: Mono) -> Lane {
         Lane {
             concurrency: concurrency.max(1),
             rate,
+            patience,
+            offers: 1000,
+            offers_in_flight: 0,
             factor: 1000,
             tokens: 1000,
             refilled: now,
             in_flight: 0,
             recent: VecDeque::with_capacity(MEMORY),
-            breaker: Wait::new(BREAKER_WAIT),
-            account: Wait::new(ACCOUNT_WAIT),
+            breaker: Wait::new((patience.breaker, BREAKER_MOST.max(patience.breaker))),
+            account: Wait::new((patience.account, ACCOUNT_MOST.max(patience.account))),
             throttled: None,
             clean_since: now,
             told_paused: false,
@@ -146,10 +179,37 @@ impl Lane {
         Gate::Open
     }
 
+    /// Whether an offer may go now, given that [`Lane::gate`] is open: offers leave room for what is asked for.
+    pub fn gate_offer(&self, now: Mono) -> Gate {
+        // Offers never take the last slots, nor more than their share of the rate.
+        let most = (self.concurrency * self.patience.campaigns as usize).div_ceil(100).max(1);
+        if self.offers_in_flight >= most {
+            return Gate::Busy(None);
+        }
+        if self.offers >= 1000 {
+            return Gate::Open;
+        }
+        let speed = u64::from(self.rate.count).saturating_mul(self.factor * self.patience.campaigns / 100).max(1);
+        let per = u64::try_from(self.rate.per.as_millis()).unwrap_or(u64::MAX);
+        Gate::Busy(Some(now + Duration::from_millis((1000 - self.offers).saturating_mul(per) / speed + 1)))
+    }
+
+    /// Before a restart something left so long ago: its token is not there again before its time.
+    pub fn has_sent(&mut self, ago: Duration) {
+        let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+        let per = u64::try_from(self.rate.per.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.tokens = self.tokens.min(ago.saturating_mul(u64::from(self.rate.count)).saturating_mul(1000) / per);
+        self.offers = self.offers.min(self.tokens);
+    }
+
     /// A delivery goes. A lane whose breaker or pause ran out sends this one alone, to see.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, offer: bool) {
         self.in_flight += 1;
         self.tokens = self.tokens.saturating_sub(1000);
+        if offer {
+            self.offers = self.offers.saturating_sub(1000);
+            self.offers_in_flight += 1;
+        }
         self.breaker.probing = self.breaker.until.is_some();
         self.account.probing = self.account.until.is_some();
     }
@@ -157,6 +217,11 @@ impl Lane {
     /// Slots that are free.
     pub fn free(&self) -> usize {
         self.concurrency - self.in_flight.min(self.concurrency)
+    }
+
+    /// An offer's attempt has ended, besides [`Lane::end`].
+    pub fn end_offer(&mut self) {
+        self.offers_in_flight = self.offers_in_flight.saturating_sub(1);
     }
 
     /// The attempt has ended.
@@ -224,7 +289,7 @@ impl Lane {
         }
         let in_a_row = self.recent.iter().rev().take_while(|good| !**good).count();
         let bad = self.recent.iter().filter(|good| !**good).count();
-        if in_a_row >= IN_A_ROW || (self.recent.len() == MEMORY && bad * 2 >= MEMORY) {
+        if in_a_row >= self.patience.in_a_row || (self.recent.len() == MEMORY && bad * 100 >= MEMORY * self.patience.share) {
             self.breaker.begin(now);
             return (!std::mem::replace(&mut self.told_broken, true)).then_some(Change::Broke);
         }
@@ -246,6 +311,8 @@ impl Lane {
         // One second's worth may be saved up, at the least one token.
         let most = (u64::from(self.rate.count).saturating_mul(1_000_000) / per).max(1000);
         self.tokens = self.tokens.saturating_add(gained);
+        let share = gained.saturating_mul(self.patience.campaigns) / 100;
+        self.offers = self.offers.saturating_add(share).min((most * self.patience.campaigns / 100).max(1000));
         if self.tokens >= most {
             (self.tokens, self.refilled) = (most, now);
         } else {
@@ -263,12 +330,55 @@ impl Lane {
     }
 }
 
+/// One recipient's domain at one provider: how much of it goes at once.
+#[derive(Clone, Debug, Default)]
+pub struct Narrow {
+    in_flight: usize,
+    /// Nothing goes before this: the domain's own rate, or its wish.
+    until: Option<Mono>,
+}
+
+impl Narrow {
+    /// Whether a delivery may go now.
+    pub fn gate(&self, most: usize, now: Mono) -> Gate {
+        match self.until.filter(|until| *until > now) {
+            Some(until) => Gate::Busy(Some(until)),
+            None if self.in_flight >= most => Gate::Busy(None),
+            None => Gate::Open,
+        }
+    }
+
+    /// A delivery goes.
+    pub fn begin(&mut self, rate: Option<Rate>, now: Mono) {
+        self.in_flight += 1;
+        if let Some(rate) = rate {
+            self.until = Some(self.until.unwrap_or(now).max(now) + rate.per / rate.count.max(1));
+        }
+    }
+
+    /// The attempt has ended.
+    pub fn end(&mut self, outcome: &Outcome, now: Mono) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if outcome.class == Class::Throttle && outcome.scope == Scope::Destination {
+            self.until = Some(now + outcome.retry_after.unwrap_or(Duration::from_secs(30)));
+        }
+    }
+
+    /// Nothing is under way and nothing is waited for: it need not be remembered.
+    pub fn is_idle(&self, now: Mono) -> bool {
+        self.in_flight == 0 && self.until.is_none_or(|until| until <= now)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const PATIENCE: Patience =
+        Patience { in_a_row: 5, share: 50, breaker: Duration::from_secs(30), account: Duration::from_secs(900), campaigns: 70 };
+
     fn lane(rate: u32, concurrency: usize) -> Lane {
-        Lane::new(Rate::per_second(rate), concurrency, Mono(0))
+        Lane::new(Rate::per_second(rate), concurrency, PATIENCE, Mono(0))
     }
 
     fn outcome(class: Class) -> Outcome {
@@ -277,7 +387,7 @@ mod tests {
 
     fn go(lane: &mut Lane, at: u64, class: Class) -> Option<Change> {
         assert_eq!(lane.gate(Mono(at), 1000), Gate::Open, "at {at}");
-        lane.begin();
+        lane.begin(false);
         lane.end(&outcome(class), Mono(at))
     }
 
@@ -286,7 +396,7 @@ mod tests {
         let mut lane = lane(1000, 2);
         for at in [10, 20] {
             assert_eq!(lane.gate(Mono(at), 1000), Gate::Open);
-            lane.begin();
+            lane.begin(false);
         }
         assert_eq!(lane.gate(Mono(30), 1000), Gate::Busy(None));
         lane.end(&outcome(Class::Accepted), Mono(40));
@@ -299,7 +409,7 @@ mod tests {
         let mut sent = 0;
         for at in 0..10_000 {
             if lane.gate(Mono(at), 1000) == Gate::Open {
-                lane.begin();
+                lane.begin(false);
                 sent += 1;
             }
         }
@@ -308,11 +418,11 @@ mod tests {
 
     #[test]
     fn a_slow_rate_is_reached() {
-        let mut lane = Lane::new(Rate { count: 90, per: Duration::from_secs(3600) }, 1, Mono(0));
+        let mut lane = Lane::new(Rate { count: 90, per: Duration::from_secs(3600) }, 1, PATIENCE, Mono(0));
         let mut sent = 0;
         for at in (0..3_600_000).step_by(500) {
             if lane.gate(Mono(at), 1000) == Gate::Open {
-                lane.begin();
+                lane.begin(false);
                 lane.end(&outcome(Class::Accepted), Mono(at));
                 sent += 1;
             }
@@ -329,7 +439,7 @@ mod tests {
         assert_eq!(go(&mut lane, 400, Class::Retry), Some(Change::Broke));
         assert!(matches!(lane.gate(Mono(30_399), 1000), Gate::Broken(_)));
         assert_eq!(lane.gate(Mono(30_400), 1000), Gate::Open);
-        lane.begin();
+        lane.begin(false);
         assert!(matches!(lane.gate(Mono(30_401), 1000), Gate::Broken(_)), "one probe at a time");
         assert_eq!(lane.end(&outcome(Class::Retry), Mono(30_500)), None);
         assert!(matches!(lane.gate(Mono(90_499), 1000), Gate::Broken(_)), "the wait doubles");
@@ -350,12 +460,12 @@ mod tests {
     #[test]
     fn throttling_halves_the_rate_and_clean_minutes_bring_it_back() {
         let mut lane = lane(10, 8);
-        lane.begin();
+        lane.begin(false);
         lane.end(&outcome(Class::Throttle).wait(Some(Duration::from_secs(7))), Mono(100));
         assert_eq!(lane.gate(Mono(7_000), 1000), Gate::Throttled(Mono(7_100)));
         assert_eq!(lane.factor, 500);
         assert_eq!(lane.gate(Mono(8_000), 1000), Gate::Open);
-        lane.begin();
+        lane.begin(false);
         lane.end(&outcome(Class::Accepted), Mono(360_000));
         assert_eq!(lane.factor, 1000);
     }
@@ -364,7 +474,7 @@ mod tests {
     fn what_is_the_recipients_matter_does_not_open_the_breaker() {
         let mut lane = lane(1000, 8);
         for n in 0..50 {
-            lane.begin();
+            lane.begin(false);
             assert_eq!(lane.end(&Outcome::new(Class::Retry, Scope::Recipient, ""), Mono(n)), None);
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! A step works on a copy of the core; only its commit makes the copy the truth.
 
+mod choose;
 pub mod compose;
 pub mod lane;
 pub mod line;
@@ -18,16 +19,17 @@ use crate::config::checked::Rate;
 use crate::domain::channel::Channel;
 use crate::domain::content::Content;
 use crate::domain::delivery::State;
-use crate::domain::message::{ChainStep, Kind, WhenUncertain};
+use crate::domain::message::{Kind, WhenUncertain};
 use crate::domain::outcome::{Class, Outcome, Scope};
 use crate::domain::time::UnixMs;
 use crate::store::inbox::Body;
-use crate::store::outbox::{Delivery, NewDelivery};
+use crate::store::outbox::{Delivery, NextStep};
 use crate::store::receipts::Receipt;
 use crate::store::{Result, StoreError, Tx};
 use crate::sys::clock::{Mono, Now};
+use crate::sys::device_key::DeviceKey;
 use crate::sys::random::Random;
-use lane::{Change, Gate, Lane};
+use lane::{Change, Lane, Narrow, Patience};
 use line::Line;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +37,9 @@ use std::time::Duration;
 
 /// How often what does not happen by itself is looked for: expiry, fallback, doubts that can be settled.
 const SWEEP: Duration = Duration::from_secs(60);
+
+/// Why a text waits whose link does not lead anywhere yet.
+const PUBLISHING: &str = "publishing";
 
 /// The name under which test messages are caught, whatever the config names.
 pub const TEST_INBOX: &str = "test-inbox";
@@ -63,10 +68,14 @@ pub struct Start {
     pub delivery: Delivery,
     /// The account's name in the config.
     pub provider: String,
-    /// The receipt it is about.
-    pub receipt: Receipt,
-    /// The receipt's document.
+    /// The receipt it is about, where it is about one.
+    pub receipt: Option<Receipt>,
+    /// What it is about: the receipt's document, or an event.
     pub document: Vec<u8>,
+    /// The link to the receipt, where it leads somewhere.
+    pub link: Option<String>,
+    /// The recipient agreed to offers on this channel.
+    pub promo: bool,
     /// What was composed for an earlier attempt: the same bytes go again.
     pub content: Option<Content>,
     /// When it was composed first.
@@ -117,9 +126,16 @@ pub struct Core {
     facts: Arc<BTreeMap<String, Facts>>,
     random: Arc<dyn Random>,
     composer: Arc<crate::compose::Composer>,
+    key: Arc<DeviceKey>,
     lanes: BTreeMap<String, Lane>,
+    /// Recipients' domains, for each provider.
+    domains: BTreeMap<(String, String), Narrow>,
+    /// What the priorities that share the rate may still take, from priority 2 on.
+    credits: [i64; 5],
     /// The line, as far as it is known.
     pub line: Line,
+    /// The line as it was when people were told last.
+    line_told: Option<bool>,
     swept: Option<Mono>,
     last: Option<Now>,
 }
@@ -130,24 +146,51 @@ impl Core {
         config: Arc<Config>,
         facts: BTreeMap<String, Facts>,
         composer: Arc<crate::compose::Composer>,
+        key: Arc<DeviceKey>,
         random: Arc<dyn Random>,
         line: Line,
         now: Now,
     ) -> Core {
-        let lanes = facts.iter().map(|(name, f)| (name.clone(), Lane::new(f.rate, f.concurrency, now.mono))).collect();
-        Core { config, facts: Arc::new(facts), random, composer, lanes, line, swept: None, last: None }
+        let mut core = Core {
+            config,
+            facts: Arc::new(facts),
+            random,
+            composer,
+            key,
+            lanes: BTreeMap::new(),
+            domains: BTreeMap::new(),
+            credits: [0; 5],
+            line,
+            line_told: None,
+            swept: None,
+            last: None,
+        };
+        core.lanes = core.new_lanes(now);
+        core
+    }
+
+    fn new_lanes(&self, now: Now) -> BTreeMap<String, Lane> {
+        let patience = Patience::of(&self.config.routing);
+        self.facts.iter().map(|(name, f)| (name.clone(), Lane::new(f.rate, f.concurrency, patience, now.mono))).collect()
     }
 
     /// At start: what was in flight is uncertain, and deadlines of a clock that is gone are mended.
     /// Gives how many became uncertain.
     pub fn boot(&mut self, tx: Tx<'_>, now: Now) -> Result<u32> {
         tx.align_deadlines(None, now.wall)?;
+        // A restart gives no account a fresh start: what left a moment ago still counts against its rate.
+        for (provider, at) in tx.read().last_attempts()? {
+            if let Some(lane) = self.lanes.get_mut(&provider) {
+                lane.has_sent(now.wall.since(at));
+            }
+        }
         tx.doubt_in_flight(now.wall)
     }
 
     /// The loop broke and begins anew: the outcomes of what it had sent find nobody, so nobody knows them.
     pub fn begin_anew(&mut self, tx: Tx<'_>, now: Now) -> Result<u32> {
-        self.lanes = self.facts.iter().map(|(name, f)| (name.clone(), Lane::new(f.rate, f.concurrency, now.mono))).collect();
+        self.lanes = self.new_lanes(now);
+        self.domains.clear();
         tx.doubt_in_flight(now.wall)
     }
 
@@ -170,6 +213,7 @@ impl Core {
     pub fn step(&mut self, tx: Tx<'_>, now: Now, finished: &[Finished]) -> Result<Report> {
         let mut report = Report::default();
         self.heed_clock(tx, now)?;
+        self.heed_line(tx, now)?;
         for one in finished {
             self.record(tx, now, one, &mut report)?;
         }
@@ -199,11 +243,31 @@ impl Core {
         Ok(())
     }
 
+    /// The line went down or came back: that is written down, and what was urgent before it went is not any more.
+    fn heed_line(&mut self, tx: Tx<'_>, now: Now) -> Result<()> {
+        let up = self.line.is_up();
+        if !self.needs_line() || self.line_told.replace(up) == Some(up) {
+            return Ok(());
+        }
+        if up {
+            tx.resolve("line", "", now.wall)?;
+            tx.resolve("offline", "", now.wall)?;
+            if now.good {
+                tx.demote_stale(now.wall - self.config.routing.fresh)?;
+            }
+        } else if tx.raise("line", "", self.line.since())?
+            && let Some(incident) = tx.read().lasting("line", "")?
+        {
+            tx.told(incident.id, 2)?; // a figure for the day, not an alert
+        }
+        Ok(())
+    }
+
     // ---- record ----
 
     fn record(&mut self, tx: Tx<'_>, now: Now, f: &Finished, report: &mut Report) -> Result<()> {
         let (d, outcome) = (&f.start.delivery, &f.outcome);
-        self.heed(&f.start.provider, outcome, now, report);
+        self.heed(tx, f, now, report)?;
         let at = schedule::Circumstances {
             now: now.wall,
             online_ms: self.line.online_ms(now.mono),
@@ -213,59 +277,131 @@ impl Core {
         let next = schedule::after(d, outcome, &self.config.routing, at, |length| random.jitter(length));
         let keeps = self.facts.get(&f.start.provider).is_some_and(|facts| facts.keeps_content);
         let goes_on = next.state.open() || next.state == State::Dead;
-        let content = if keeps || goes_on { f.content.as_ref().map(pack).transpose()? } else { None };
+        let content = if keeps || goes_on { f.content.as_ref().map(|c| self.pack(d.kind, c)).transpose()? } else { None };
         let recorded = tx.end_attempt(d, outcome, &next, now.wall, content.as_ref())?;
         if let Some(why) = outcome.suppress {
             tx.suppress(d.channel, &d.address, why, now.wall, &f.start.provider)?;
+            if d.channel == Channel::Push {
+                tx.drop_push_token(&d.address)?;
+            }
             report.notes.push(Note::Suppressed(d.channel, d.address.clone(), why));
         }
-        if recorded && next.state == State::Bounced && !outcome.suppress.is_some_and(|why| unwanted(why.word())) {
-            self.fall_back(tx, d, now)?;
+        if recorded {
+            self.follow_up(tx, f, &next, now)?;
         }
-        if recorded && next.state == State::Uncertain {
-            self.settle(
-                tx,
-                &Delivery { state: State::Uncertain, ended_at: Some(now.wall), provider: f.start.provider.clone(), ..d.clone() },
-                now,
-            )?;
+        if let Some(receipt) = &f.start.receipt {
+            report.notes.push(Note::Receipt(receipt.receipt_id));
         }
-        report.notes.push(Note::Receipt(f.start.receipt.receipt_id));
         Ok(())
     }
 
-    /// What an outcome says of the provider and of the line.
-    fn heed(&mut self, provider: &str, outcome: &Outcome, now: Now, report: &mut Report) {
+    /// What else changes with the state that an attempt led to.
+    fn follow_up(&self, tx: Tx<'_>, f: &Finished, next: &crate::store::outbox::Next, now: Now) -> Result<()> {
+        let d = &f.start.delivery;
+        let unwanted = f.outcome.suppress.is_some_and(|why| unwanted(why.word()));
+        match next.state {
+            State::Bounced if !unwanted => _ = self.fall_back(tx, d, now)?,
+            State::Uncertain => {
+                let provider = f.start.provider.clone();
+                self.settle(tx, &Delivery { state: State::Uncertain, ended_at: Some(now.wall), provider, ..d.clone() }, now)?;
+            }
+            State::Dead => _ = tx.raise("dead_letter", "", now.wall)?,
+            // The link leads somewhere now: the text that carries it need not wait any more.
+            State::Accepted if d.channel == Channel::Publish => {
+                for text in tx.read().deliveries_of(d.receipt.unwrap_or_default())? {
+                    if text.reason == PUBLISHING && matches!(text.state, State::Ready | State::Retry) {
+                        tx.set_due(text.id, now.wall)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+        if d.kind == Kind::PasswordReset && !next.state.open() {
+            self.purge(tx, d)?;
+        }
+        Ok(())
+    }
+
+    /// A link to a new password is of use once: nothing of it stays.
+    fn purge(&self, tx: Tx<'_>, d: &Delivery) -> Result<()> {
+        for body in [d.body, tx.read().delivery(d.id)?.and_then(|d| d.content)].into_iter().flatten() {
+            tx.purge_body(body)?;
+        }
+        Ok(())
+    }
+
+    /// Content as it is kept for a repeat; what nobody may read on the disk is sealed.
+    fn pack(&self, kind: Kind, content: &Content) -> Result<Body> {
+        let bytes = serde_json::to_vec(content).map_err(|e| StoreError::Sql(e.to_string()))?;
+        Ok(if kind == Kind::PasswordReset { Body::sealed(self.key.seal(&bytes, self.random.as_ref())) } else { Body::pack(&bytes) })
+    }
+
+    /// The bytes of a body of a message of this kind.
+    fn bytes(&self, tx: Tx<'_>, kind: Kind, body: i64) -> Result<Vec<u8>> {
+        let bytes = tx.read().body(body)?;
+        Ok(if kind == Kind::PasswordReset { self.key.open(&bytes).unwrap_or_default() } else { bytes })
+    }
+
+    /// What an outcome says of the provider, of the recipient's domain, and of the line.
+    fn heed(&mut self, tx: Tx<'_>, f: &Finished, now: Now, report: &mut Report) -> Result<()> {
+        let (provider, outcome) = (&f.start.provider, &f.outcome);
         let local = self.facts.get(provider).is_some_and(|f| f.local);
         if outcome.class == Class::Offline && outcome.scope == Scope::Line && !local {
             if let Some(turn) = self.line.lost(now) {
                 report.notes.push(Note::Line(turn));
+                self.heed_line(tx, now)?;
             }
             report.probe = true;
         }
-        if let Some(change) = self.lanes.get_mut(provider).and_then(|lane| lane.end(outcome, now.mono)) {
-            report.notes.push(Note::Lane(provider.to_owned(), change));
+        let narrow = choose::domain(&f.start.delivery).and_then(|domain| self.domains.get_mut(&(provider.clone(), domain)));
+        // A domain that is told to slow down slows down nobody else.
+        let of_domain = outcome.class == Class::Throttle && outcome.scope == Scope::Destination && narrow.is_some();
+        if let Some(narrow) = narrow {
+            narrow.end(outcome, now.mono);
         }
+        let answered = Outcome::new(Class::Retry, Scope::Recipient, "");
+        let said = if of_domain { &answered } else { outcome };
+        let Some(lane) = self.lanes.get_mut(provider) else { return Ok(()) };
+        if f.start.delivery.kind.is_marketing() {
+            lane.end_offer();
+        }
+        let Some(change) = lane.end(said, now.mono) else { return Ok(()) };
+        match change {
+            Change::Paused => tx.raise("auth", provider, now.wall)?,
+            Change::Resumed => tx.resolve("auth", provider, now.wall)?,
+            Change::Broke => tx.raise("provider_down", provider, now.wall)?,
+            Change::Closed => {
+                self.release_waiting(tx, provider, now)?;
+                tx.resolve("provider_down", provider, now.wall)?
+            }
+        };
+        report.notes.push(Note::Lane(provider.clone(), change));
+        Ok(())
+    }
+
+    /// A provider is back: what waited for it is due at once.
+    fn release_waiting(&self, tx: Tx<'_>, provider: &str, now: Now) -> Result<()> {
+        for d in tx.read().waiting_at(provider, 500)? {
+            if d.due > now.wall && d.reason == "not_accepted" {
+                tx.set_due(d.id, now.wall)?;
+            }
+        }
+        Ok(())
     }
 
     /// The next channel of the chain takes over, where there is one and the kind allows it.
-    /// Its deadline is that of the one before, which has moved with a clock that was set.
     fn fall_back(&self, tx: Tx<'_>, d: &Delivery, now: Now) -> Result<bool> {
-        let chain: Vec<ChainStep> = serde_json::from_str(&d.chain).unwrap_or_default();
-        let Some(step) = chain.get(d.step as usize - 1).filter(|_| d.kind.falls_back()) else { return Ok(false) };
-        let Some(channel) = Channel::from_word(&step.channel) else { return Ok(false) };
-        tx.put_delivery(&NewDelivery {
-            message: d.message,
-            step: d.step + 1,
-            channel,
-            address: &step.address,
-            state: State::Ready,
-            reason: "",
-            priority: d.priority,
-            due: now.wall,
-            expires: d.expires - d.kind.time_to_live(d.channel) + d.kind.time_to_live(channel),
-            online_ms: None,
-        })?;
-        Ok(true)
+        if !d.kind.falls_back() {
+            return Ok(false);
+        }
+        let config = &self.config;
+        let next = NextStep {
+            due: &|channel, address| config.opens(d.kind, channel, d.sold_at, &d.zone, &d.region, address, now),
+            time_to_live: &|channel| config.routing.time_to_live(d.kind, channel),
+            priority: d.kind.priority(config.routing.is_fresh(d.sold_at, now.wall)),
+            publish_until: config.publish_until(now.wall),
+        };
+        tx.take_over(d, &next, now.wall)
     }
 
     // ---- sweep ----
@@ -273,7 +409,18 @@ impl Core {
     fn sweep(&mut self, tx: Tx<'_>, now: Now) -> Result<()> {
         if now.good {
             tx.mend_deadlines(now.wall)?;
-            tx.expire(now.wall, 500)?;
+            for (kind, body) in tx.expire(now.wall, 500)? {
+                if kind == Kind::PasswordReset {
+                    tx.purge_body(body)?;
+                }
+            }
+            tx.demote_stale(now.wall - self.config.routing.fresh)?;
+        }
+        if !self.line.is_up() && now.wall.since(self.line.since()) >= self.config.routing.offline_alert {
+            tx.raise("offline", "", self.line.since())?;
+        }
+        if tx.read().dead_letters()? == 0 {
+            tx.resolve("dead_letter", "", now.wall)?;
         }
         let online = self.line.online_ms(now.mono);
         tx.put_fact("online_ms", &online.to_string())?;
@@ -310,180 +457,9 @@ impl Core {
         }
         Ok(())
     }
-
-    // ---- choose ----
-
-    fn choose(&mut self, tx: Tx<'_>, now: Now, report: &mut Report) -> Result<()> {
-        let mut wake = self.swept.map(|at| SWEEP.saturating_sub(now.mono.since(at)));
-        let mut soon = |after: Option<Duration>| wake = [wake, after].into_iter().flatten().min();
-        soon(self.line.opens(now.mono).map(|at| at.since(now.mono)));
-        let newest_first = !self.config.routing.drain_oldest;
-        let channels = if tx.read().any_waits()? { self.channels() } else { Vec::new() };
-        for priority in 0..=6 {
-            for channel in &channels {
-                if let Some(shut) = self.shut(*channel, now) {
-                    soon(shut);
-                    continue;
-                }
-                let most = self.lanes.values().map(Lane::free).sum::<usize>().clamp(1, 256) as u32;
-                for d in tx.read().due(*channel, priority, now.wall, newest_first, most + 16)? {
-                    match self.place(tx, &d, now)? {
-                        Ok((provider, ordinal)) => report.starts.extend(self.start(tx, d, &provider, ordinal, now)?),
-                        Err(until) => soon(until),
-                    }
-                }
-            }
-        }
-        for channel in &channels {
-            soon(tx.read().next_due(*channel, now.wall)?.map(|due| due.since(now.wall)));
-        }
-        report.wake = wake;
-        Ok(())
-    }
-
-    /// The channels that may have something to send: those with providers, and those of test messages.
-    fn channels(&self) -> Vec<Channel> {
-        let configured = |c: &Channel| self.config.channels.get(c).is_some_and(|c| !c.providers.is_empty());
-        Channel::ALL.iter().copied().filter(|c| configured(c) || matches!(c, Channel::Email | Channel::Sms)).collect()
-    }
-
-    /// `Some` where no lane of the channel takes anything now: until when, if that is known.
-    fn shut(&mut self, channel: Channel, now: Now) -> Option<Option<Duration>> {
-        let mut names: Vec<String> = self.config.channels.get(&channel).map(|c| c.providers.clone()).unwrap_or_default();
-        names.push(TEST_INBOX.to_owned());
-        let mut until: Option<Duration> = None;
-        for name in names {
-            match self.gate(&name, now) {
-                Gate::Open => return None,
-                Gate::Busy(None) => {}
-                Gate::Busy(Some(at)) | Gate::Throttled(at) | Gate::Broken(at) | Gate::Paused(at) => {
-                    until = [until, Some(at.since(now.mono))].into_iter().flatten().min();
-                }
-            }
-        }
-        Some(until)
-    }
-
-    fn gate(&mut self, provider: &str, now: Now) -> Gate {
-        let local = self.facts.get(provider).is_some_and(|f| f.local);
-        let share = if local { 1000 } else { self.line.share(now.mono) };
-        match self.lanes.get_mut(provider) {
-            Some(lane) if share > 0 => lane.gate(now.mono, share),
-            _ => Gate::Busy(self.line.opens(now.mono)),
-        }
-    }
-
-    /// The provider that takes the delivery now, or when to look again.
-    fn place(&mut self, tx: Tx<'_>, d: &Delivery, now: Now) -> Result<std::result::Result<(String, u32), Option<Duration>>> {
-        let names = self.providers(d);
-        let bound = self.bound_to(tx, d)?;
-        let count = u32::try_from(names.len()).unwrap_or(1);
-        let mut until: Option<Duration> = None;
-        for step in 0..count {
-            let ordinal = (d.ordinal + step) % count;
-            let Some(name) = names.get(ordinal as usize).filter(|name| bound.as_ref().is_none_or(|b| b == *name)) else { continue };
-            let at = match self.gate(name, now) {
-                Gate::Open => return Ok(Ok((name.clone(), ordinal))),
-                // In its turn: another provider is for when this one cannot, not for when it is busy.
-                Gate::Busy(at) => return Ok(Err(at.map(|at| at.since(now.mono)))),
-                Gate::Throttled(at) if d.priority > 1 || at.since(now.mono) <= Duration::from_secs(60) => {
-                    return Ok(Err(Some(at.since(now.mono))));
-                }
-                Gate::Throttled(at) | Gate::Broken(at) | Gate::Paused(at) => at,
-            };
-            until = [until, Some(at.since(now.mono))].into_iter().flatten().min();
-        }
-        Ok(Err(until))
-    }
-
-    fn providers(&self, d: &Delivery) -> Vec<String> {
-        if d.test {
-            return vec![TEST_INBOX.to_owned()];
-        }
-        self.config.channels.get(&d.channel).map(|c| c.providers.clone()).unwrap_or_default()
-    }
-
-    /// The only provider that may go on with a delivery, as it may have it already: what it drops as a
-    /// repeat, another would deliver a second time.
-    fn bound_to(&self, tx: Tx<'_>, d: &Delivery) -> Result<Option<String>> {
-        if d.tries == 0 {
-            return Ok(None);
-        }
-        let by_key = |name: &str| self.facts.get(name).is_some_and(|f| f.safe_by_key);
-        // What such a provider did not answer is a retry that speaks of the message.
-        let doubtful = |class: &str, scope: &str, at: &str| class == "uncertain" || (class == "retry" && scope == "message" && by_key(at));
-        let attempts = tx.read().attempts(d.id)?;
-        Ok(attempts.into_iter().rev().find(|a| doubtful(&a.class, &a.scope, &a.provider)).map(|a| a.provider))
-    }
-
-    /// Marks a delivery as in flight; `None` where it may not go after all.
-    fn start(&mut self, tx: Tx<'_>, d: Delivery, provider: &str, ordinal: u32, now: Now) -> Result<Option<Start>> {
-        if now.good && d.expires < now.wall {
-            tx.transition(d.id, d.state, State::Dead, "ttl", now.wall)?;
-            return Ok(None);
-        }
-        if let Some(why) = tx.read().suppressed(d.channel, &d.address)?.filter(|why| blocks(d.kind, why)) {
-            // What may have arrived before the address was blocked goes by no other way: a person decides.
-            let doubtful = self.bound_to(tx, &d)?.is_some();
-            let to = if doubtful { State::Held } else { State::Cancelled };
-            if tx.transition(d.id, d.state, to, &format!("suppressed:{why}"), now.wall)? && !doubtful && !unwanted(&why) {
-                self.fall_back(tx, &d, now)?;
-            }
-            return Ok(None);
-        }
-        let read = tx.read();
-        // One that cannot be read must not keep the others from going out.
-        let found = read.receipt_at(d.receipt).and_then(|r| r.map(|r| Ok((read.body(r.body)?, r))).transpose());
-        let (document, receipt) = match found {
-            Ok(Some(found)) => found,
-            Err(error) if error.is_fatal() => return Err(error),
-            Ok(None) | Err(_) => {
-                tx.transition(d.id, d.state, State::Dead, "unreadable", now.wall)?;
-                return Ok(None);
-            }
-        };
-        let content = d.content.and_then(|id| read.body(id).ok()).and_then(|json| serde_json::from_slice(&json).ok());
-        let composed_at = d.composed_at.unwrap_or(now.wall);
-        let mut start =
-            Start { delivery: Delivery { ordinal, ..d.clone() }, provider: provider.to_owned(), receipt, document, content, composed_at };
-        // A repeat under the same key must be the same bytes, also after a crash in between.
-        let mut kept = None;
-        if self.facts.get(provider).is_some_and(|f| f.safe_by_key) && start.content.is_none() {
-            start.content = compose::content(&self.composer, &self.config, &start, now.wall).ok();
-            kept = start.content.as_ref().map(pack).transpose()?;
-        }
-        let online = self.line.online_ms(now.mono);
-        if !tx.begin_attempt(&d, provider, ordinal, now.wall, online, kept.as_ref())? {
-            return Ok(None);
-        }
-        if ordinal != d.ordinal {
-            (start.delivery.here, start.delivery.here_since) = (0, Some(online));
-        }
-        start.delivery.tries += 1;
-        start.delivery.here_since.get_or_insert(online);
-        if let Some(lane) = self.lanes.get_mut(provider) {
-            lane.begin();
-        }
-        Ok(Some(start))
-    }
-}
-
-/// Whether a reason on the suppression list keeps this kind of message back. A resend was confirmed by a
-/// person for this address; the recipient's own word stands above that.
-fn blocks(kind: Kind, why: &str) -> bool {
-    match kind {
-        Kind::Resend => matches!(why, "sms_stop" | "complaint" | "erased"),
-        Kind::Receipt | Kind::Refund => !matches!(why, "soft_bounce" | "unsubscribe"),
-        Kind::Campaign | Kind::ReviewRequest => true,
-        _ => why != "unsubscribe",
-    }
 }
 
 /// Whether the recipient said that nothing is wanted: then no other channel is tried either.
 fn unwanted(why: &str) -> bool {
     matches!(why, "complaint" | "sms_stop" | "unsubscribe" | "erased")
-}
-
-fn pack(content: &Content) -> Result<Body> {
-    serde_json::to_vec(content).map(|bytes| Body::pack(&bytes)).map_err(|e| StoreError::Sql(e.to_string()))
 }

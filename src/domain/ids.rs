@@ -31,6 +31,11 @@ impl ReceiptId {
         &self.0
     }
 
+    /// The moment that it was made from, in Unix milliseconds.
+    pub fn at_ms(&self) -> i64 {
+        self.0.iter().take(6).fold(0, |ms, byte| ms << 8 | i64::from(*byte))
+    }
+
     /// Back from the stored bytes; `None` unless there are 16.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(ReceiptId)

@@ -1,6 +1,7 @@
 //! Messages: "this document must reach this audience once".
 
 use crate::domain::channel::words;
+use crate::domain::outcome::Suppress;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -109,6 +110,23 @@ impl Kind {
             Kind::Digest | Kind::Campaign | Kind::ReviewRequest => 7 * DAY,
         };
         Duration::from_secs(seconds)
+    }
+
+    /// Whether it needs a consent to offers, and counts as one.
+    pub const fn is_marketing(self) -> bool {
+        matches!(self, Kind::Campaign | Kind::ReviewRequest)
+    }
+
+    /// Whether a reason on the suppression list keeps this kind back. `typed`: the address was given again, at
+    /// a sale or to a cashier, after the reason was learned. A reason that this release does not know does.
+    pub fn held_back_by(self, why: &str, typed: bool) -> bool {
+        match (Suppress::from_word(why), self) {
+            (Some(Suppress::Erased | Suppress::Complaint), Kind::Receipt | Kind::Refund) => !typed,
+            (Some(Suppress::HardBounce | Suppress::InvalidNumber), Kind::Resend) => !typed,
+            (Some(Suppress::SoftBounce), _) => self.is_marketing() || self == Kind::OrderStatus,
+            (Some(Suppress::Unsubscribe), _) => self.is_marketing(),
+            _ => true,
+        }
     }
 
     /// Whether the next channel of the chain may take over.

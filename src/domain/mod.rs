@@ -4,7 +4,9 @@
 //! randomness and imports no other room.
 
 pub mod address;
+pub mod area_code;
 pub mod channel;
+pub mod consent;
 pub mod content;
 pub mod delivery;
 pub mod event;
@@ -12,8 +14,12 @@ pub mod fault;
 pub mod ids;
 pub mod message;
 pub mod money;
+pub mod notice;
 pub mod outcome;
+pub mod quiet;
+pub mod rule;
 pub mod sale;
 pub mod shop;
 pub mod text;
 pub mod time;
+pub mod token;

@@ -63,6 +63,19 @@ words! {
     }
 }
 
+impl Suppress {
+    /// Which of two reasons stays where both hold: what the recipient said stands above what a server said.
+    pub const fn strength(self) -> u8 {
+        match self {
+            Suppress::Erased => 6,
+            Suppress::SmsStop | Suppress::Complaint => 5,
+            Suppress::HardBounce | Suppress::InvalidNumber | Suppress::DeadToken | Suppress::Manual => 4,
+            Suppress::Unsubscribe => 2,
+            Suppress::SoftBounce => 1,
+        }
+    }
+}
+
 /// What came of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {

@@ -31,6 +31,13 @@ pub struct Shop {
     pub opening_hours: String,
 }
 
+impl Shop {
+    /// ISO 3166 of the shop: the region where it is known, else the country.
+    pub fn whereabouts(&self) -> &str {
+        if self.region.is_empty() { &self.country } else { &self.region }
+    }
+}
+
 /// `[brand]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Brand {
@@ -38,6 +45,8 @@ pub struct Brand {
     pub color: String,
     /// Lines at the foot of each receipt.
     pub legal: Vec<String>,
+    /// Lines of the promotion block, for customers who agreed to offers.
+    pub promotions: Vec<String>,
     /// The return policy in words.
     pub return_policy: String,
     /// How the shop shows on a card statement.

@@ -1,12 +1,14 @@
 //! Moments, as whole milliseconds since 1970 in UTC. Reads no clock: `sys::clock` does.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 /// A moment in milliseconds since 1970-01-01T00:00:00Z. May be wrong where the clock was: only
 /// differences on one run of the monotonic clock are to be trusted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct UnixMs(pub i64);
 
 impl UnixMs {

@@ -1,28 +1,28 @@
-//! Intake: a posted sale is kept, decided and queued in one transaction.
+//! Intake: a posted sale is kept, known again where another source told of it, decided and queued in one
+//! transaction.
 //!
 //! Where deciding fails, the raw event alone is kept (state `new`) and decided again later: no
 //! acknowledged sale depends on our being without faults.
 
+use super::decide::{self, Decision, Facts};
+use super::known::Known;
+use super::queue::{self, About, Which};
+use super::{Context, believable, events, merge, people};
 use crate::config::Config;
 use crate::config::checked::Receipts;
 use crate::domain::address::{EmailAddress, PhoneNumber};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::State;
-use crate::domain::event::Event;
-use crate::domain::ids::{IntentId, ReceiptId, dedup_key};
-use crate::domain::message::{Audience, ChainStep};
+use crate::domain::ids::{ReceiptId, dedup_key};
+use crate::domain::message::Kind;
 use crate::domain::sale::{Sale, TransactionType};
 use crate::domain::text::one_line;
 use crate::domain::time::UnixMs;
-use crate::pipeline::decide::{self, Decision, Facts};
 use crate::sources::lan;
 use crate::store::inbox::{Body, NewRawEvent, RawEvent};
-use crate::store::outbox::{NewDelivery, NewMessage};
 use crate::store::people::Contact;
 use crate::store::receipts::NewReceipt;
-use crate::store::rescue;
-use crate::store::{Result, Snapshot, StoreError, Tx};
-use crate::sys::clock::Now;
+use crate::store::{Result, Snapshot, Tx};
 
 /// Who posted: what the key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,9 @@ pub struct Origin {
     pub test: bool,
     /// When its customers get a receipt.
     pub receipts: Receipts,
+    /// Other sources may tell of the same sales: theirs are looked for by their likeness too. Tills that post by
+    /// themselves do not overlap with each other.
+    pub overlaps: bool,
 }
 
 /// A sale that was read and checked.
@@ -50,6 +53,8 @@ pub struct Posted {
     pub receipt_id: ReceiptId,
     /// The sender's `Idempotency-Key`.
     pub idempotency_key: Option<String>,
+    /// The sender's id of the delivery, where it has one: a repeat of it is dropped.
+    pub event_id: Option<String>,
 }
 
 /// What became of a posted sale.
@@ -57,7 +62,7 @@ pub struct Posted {
 pub enum Kept {
     /// It is new and stored.
     Stored(ReceiptId),
-    /// The same was stored before.
+    /// The same was stored before, or another source told of it: this is its document.
     Duplicate(ReceiptId),
     /// Another sale has this transaction id.
     Conflict {
@@ -73,27 +78,35 @@ pub enum Kept {
 }
 
 /// Keeps a sale, decides on its message and queues it. One transaction; nothing is sent here.
-pub fn keep_sale(tx: Tx<'_>, config: &Config, origin: &Origin, posted: &Posted, now: Now) -> Result<Kept> {
+pub fn keep_sale(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted) -> Result<Kept> {
     if let Some(kept) = known(tx.read(), origin, posted)? {
         return Ok(kept);
     }
-    let seq = keep_raw(tx, origin, posted, now, "done")?;
-    store(tx, config, origin, &posted.sale, &posted.content, posted.receipt_id, seq, now)?;
+    if let Some(merged) = merge::find(tx.read(), cx, origin, &posted.sale)? {
+        let seq = keep_raw(tx, cx, origin, posted, "done")?;
+        return merge::add(tx, cx, origin, posted, &merged, seq).map(Kept::Duplicate);
+    }
+    let seq = keep_raw(tx, cx, origin, posted, "done")?;
+    store(tx, cx, origin, posted, seq)?;
     Ok(Kept::Stored(posted.receipt_id))
 }
 
 /// Keeps the raw event of a sale whose deciding failed; it is decided again by [`decide_kept`].
-pub fn keep_undecided(tx: Tx<'_>, origin: &Origin, posted: &Posted, now: Now) -> Result<Kept> {
+pub fn keep_undecided(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted) -> Result<Kept> {
     if let Some(kept) = known(tx.read(), origin, posted)? {
         return Ok(kept);
     }
-    keep_raw(tx, origin, posted, now, "new")?;
+    keep_raw(tx, cx, origin, posted, "new")?;
     Ok(Kept::Stored(posted.receipt_id))
 }
 
 /// Decides a raw event that was kept undecided. One that cannot be decided is quarantined with its reason.
-pub fn decide_kept(tx: Tx<'_>, config: &Config, event: &RawEvent, now: Now) -> Result<()> {
+pub fn decide_kept(tx: Tx<'_>, cx: &Context<'_>, event: &RawEvent) -> Result<()> {
     let bytes = tx.read().body(event.body)?;
+    let origin = origin_of(cx.config, &event.source);
+    if event.kind != "sale.completed" {
+        return events::decide_kept(tx, cx, &origin, event, &bytes);
+    }
     let read = match (lan::sale(&bytes), ReceiptId::parse(&event.subject)) {
         (Ok(read), Some(id)) => Ok((read, id)),
         (Err(_), _) => Err("it is no valid sale any more"),
@@ -104,7 +117,15 @@ pub fn decide_kept(tx: Tx<'_>, config: &Config, event: &RawEvent, now: Now) -> R
         Err(why) => return tx.end_raw_event(event.seq, "quarantined", Some(why)),
     };
     if tx.read().receipt_of(&read.value.unit.unit_id, &read.value.transaction_id)?.is_none() {
-        store(tx, config, &origin_of(config, &event.source), &read.value, &read.content, id, event.seq, now)?;
+        let posted = Posted {
+            body: Body::pack(&bytes),
+            sale: read.value,
+            content: read.content,
+            receipt_id: id,
+            idempotency_key: None,
+            event_id: None,
+        };
+        store(tx, cx, &origin, &posted, event.seq)?;
     }
     tx.end_raw_event(event.seq, "done", None)
 }
@@ -117,62 +138,76 @@ pub fn origin_of(config: &Config, name: &str) -> Origin {
         source: till.and_then(|t| t.source.clone()).unwrap_or_else(|| name.to_owned()),
         test: till.is_some_and(|t| t.test),
         receipts: till.map(|t| t.receipts).unwrap_or_default(),
+        overlaps: false,
     }
-}
-
-/// Keeps an event that is not a sale; false where it was kept before.
-pub fn keep_event(
-    tx: Tx<'_>,
-    origin: &Origin,
-    event: &Event,
-    body: &Body,
-    content: &[u8; 16],
-    now: Now,
-) -> Result<std::result::Result<bool, ()>> {
-    let key = dedup_key("event", &[&origin.till, &event.id]);
-    if let Some(before) = tx.read().recall(&key)? {
-        return Ok(if before.content == *content { Ok(false) } else { Err(()) });
-    }
-    let body = tx.put_body(body)?;
-    // No rule acts on it yet: it is kept as it came, for the rules that will.
-    tx.put_raw_event(&NewRawEvent { at: now.wall, source: &origin.till, kind: &event.kind, subject: &event.id, body, state: "kept" })?;
-    tx.remember(&key, now.wall, content, "stored")?;
-    Ok(Ok(true))
 }
 
 /// What would be decided for a sale now; stores nothing.
-pub fn preview(read: Snapshot<'_>, config: &Config, origin: &Origin, sale: &Sale, now: Now) -> Result<Decision> {
-    let contact = contact_of(read, sale)?;
-    let failed = std::cell::RefCell::new(None);
-    let suppressed = |channel: Channel, address: &str| match read.suppressed(channel, address) {
-        Ok(why) => why,
-        Err(error) => {
-            failed.replace(Some(error));
-            None
-        }
-    };
-    let configured: Vec<Channel> = match origin.test {
-        true => vec![Channel::Email, Channel::Sms],
-        false => config.channels.iter().filter(|(_, c)| !c.providers.is_empty()).map(|(channel, _)| *channel).collect(),
-    };
-    let decision = decide::document(&Facts {
-        sale,
-        receipts: origin.receipts,
-        contact: contact.as_ref(),
-        configured: &configured,
-        suppressed: &suppressed,
-        rules: &config.routing,
-        country: &config.shop.country,
-        now,
-    });
-    match failed.into_inner() {
-        Some(error) => Err(error),
-        None => Ok(decision),
+pub fn preview(read: Snapshot<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale) -> Result<Decision> {
+    let at = moment(read, cx, origin, sale.at)?;
+    document(read, cx, origin, sale, kind_of(sale), at)
+}
+
+/// What the customer's document of a transaction is.
+pub const fn kind_of(sale: &Sale) -> Kind {
+    match sale.transaction_type {
+        TransactionType::Sale | TransactionType::Exchange => Kind::Receipt,
+        TransactionType::Return | TransactionType::Void => Kind::Refund,
     }
 }
 
-fn contact_of(read: Snapshot<'_>, sale: &Sale) -> Result<Option<Contact>> {
-    if sale.customer.id.is_empty() { Ok(None) } else { read.contact(&sale.customer.id) }
+/// The decision on the customer's document of a sale.
+pub(super) fn document(read: Snapshot<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale, kind: Kind, at: UnixMs) -> Result<Decision> {
+    let contact = contact_of(read, cx, sale)?;
+    let name = if kind == Kind::Refund { "refunds" } else { "receipts" };
+    let route = cx.config.routes.get(name);
+    let configured = configured(cx.config, origin.test);
+    let facts = Facts {
+        kind,
+        at,
+        customer: &sale.customer,
+        // A rule that was switched off sends nothing by itself.
+        receipts: if route.is_some_and(|r| r.disabled) { Receipts::Never } else { origin.receipts },
+        contact: contact.as_ref(),
+        channels: route.map(|r| r.channels.as_slice()).unwrap_or_default(),
+        configured: &configured,
+        rules: &cx.config.routing,
+        shop: &cx.config.shop,
+        now: cx.now,
+    };
+    decide::decide(&facts, &Known { read, cx })
+}
+
+/// Channels to customers that can be used.
+pub(super) fn configured(config: &Config, test: bool) -> Vec<Channel> {
+    match test {
+        true => vec![Channel::Email, Channel::Sms],
+        false => config.channels.iter().filter(|(_, c)| !c.providers.is_empty()).map(|(channel, _)| *channel).collect(),
+    }
+}
+
+/// The moment of a sale. A till whose last sales all differ from this box by the same is read with that offset.
+pub(super) fn moment(read: Snapshot<'_>, cx: &Context<'_>, origin: &Origin, at: UnixMs) -> Result<UnixMs> {
+    let delay = cx.now.wall.0 - at.0;
+    let least = i64::try_from(cx.config.routing.till_offset.as_millis()).unwrap_or(i64::MAX);
+    if !cx.now.good || delay.abs() < least - merge::SAME_CLOCK {
+        return Ok(at);
+    }
+    Ok(UnixMs(at.0 + merge::offset(&read.delays_of(&origin.till, 20)?, delay, least)))
+}
+
+fn contact_of(read: Snapshot<'_>, cx: &Context<'_>, sale: &Sale) -> Result<Option<Contact>> {
+    let customer = &sale.customer;
+    if !customer.id.is_empty()
+        && let Some(found) = read.contact(&customer.id)?
+    {
+        return Ok(Some(found));
+    }
+    if customer.email.is_empty() && customer.phone.is_empty() {
+        return Ok(None);
+    }
+    let (email, phone) = addresses(cx.config, sale);
+    read.contact_with(&email, &phone)
 }
 
 /// Whether this sale, or a request with this key, was taken before.
@@ -183,9 +218,18 @@ fn known(read: Snapshot<'_>, origin: &Origin, posted: &Posted) -> Result<Option<
     {
         return Ok(Some(Kept::KeyReused));
     }
+    if let Some(id) = &posted.event_id
+        && let Some(before) = read.recall(&dedup_key("event", &[&origin.source, id]))?
+    {
+        return Ok(ReceiptId::parse(&before.answer).map(Kept::Duplicate));
+    }
     let (unit, transaction) = (&posted.sale.unit.unit_id, &posted.sale.transaction_id);
     if let Some(first) = read.receipt_of(unit, transaction)? {
-        let same = first.content == posted.content;
+        let another = origin.overlaps && first.source != origin.source;
+        if another || posted.event_id.is_some() {
+            return Ok(None); // another source tells of it, or its own tells it anew: one document
+        }
+        let same = first.content == posted.content || read.seen_before(first.row, &posted.content)?;
         return Ok(Some(if same {
             Kept::Duplicate(first.receipt_id)
         } else {
@@ -198,46 +242,48 @@ fn known(read: Snapshot<'_>, origin: &Origin, posted: &Posted) -> Result<Option<
     }))
 }
 
-fn keep_raw(tx: Tx<'_>, origin: &Origin, posted: &Posted, now: Now, state: &str) -> Result<i64> {
+fn keep_raw(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, state: &str) -> Result<i64> {
     let body = tx.put_body(&posted.body)?;
+    let id = posted.receipt_id.to_string();
     if let Some(key) = &posted.idempotency_key {
-        tx.remember(
-            &dedup_key("idempotency", &[&origin.till, "/v1/sales", key]),
-            now.wall,
-            &posted.content,
-            &posted.receipt_id.to_string(),
-        )?;
+        tx.remember(&dedup_key("idempotency", &[&origin.till, "/v1/sales", key]), cx.now.wall, &posted.content, &id)?;
     }
-    let subject = if state == "done" { String::new() } else { posted.receipt_id.to_string() };
-    tx.put_raw_event(&NewRawEvent { at: now.wall, source: &origin.till, kind: "sale.completed", subject: &subject, body, state })
+    if let Some(event) = &posted.event_id {
+        tx.remember(&dedup_key("event", &[&origin.source, event]), cx.now.wall, &posted.content, &id)?;
+    }
+    let subject = if state == "done" { String::new() } else { id };
+    tx.put_raw_event(&NewRawEvent { at: cx.now.wall, source: &origin.till, kind: "sale.completed", subject: &subject, body, state })
 }
 
-/// Stores the receipt and queues its message.
-#[allow(clippy::too_many_arguments)] // what a receipt is made of
-fn store(
-    tx: Tx<'_>,
-    config: &Config,
-    origin: &Origin,
-    sale: &Sale,
-    content: &[u8; 16],
-    id: ReceiptId,
-    raw_event: i64,
-    now: Now,
-) -> Result<()> {
-    let decision = preview(tx.read(), config, origin, sale, now)?;
-    let body = tx.read().raw_event_body(raw_event)?;
-    let customer = &sale.customer;
-    let email = EmailAddress::parse(&customer.email).map_or_else(|| one_line(&customer.email, 254), |e| e.as_str().to_owned());
-    let phone =
-        PhoneNumber::parse(&customer.phone, &config.shop.country).map_or_else(|| one_line(&customer.phone, 40), |p| p.as_str().to_owned());
+/// Stores the receipt and queues its messages.
+pub(super) fn store(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, raw_event: i64) -> Result<()> {
+    let sale = &posted.sale;
+    let at = moment(tx.read(), cx, origin, sale.at)?;
+    people::heed_sale(tx, cx, origin, sale, at)?;
+    let decision = document(tx.read(), cx, origin, sale, kind_of(sale), at)?;
+    let receipt = put(tx, cx, origin, posted, raw_event, decision.no_message)?;
+    tx.put_native(receipt, &sale.native_ids)?;
+    let about =
+        About { receipt: Some(receipt), id: posted.receipt_id, body: None, at: believable(at, cx.now), thread: "", test: origin.test };
+    if sale.transaction_type == TransactionType::Void && undo(tx, cx, sale)? {
+        tx.set_no_message(receipt, "declined")?; // the customer never had the first one
+    } else {
+        queue::message(tx, cx, &about, &Which::default(), &decision)?;
+    }
+    events::of_sale(tx, cx, origin, sale, &about, raw_event)
+}
+
+fn put(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, raw_event: i64, no_message: &str) -> Result<i64> {
+    let (sale, body) = (&posted.sale, tx.read().raw_event_body(raw_event)?);
+    let (email, phone) = addresses(cx.config, sale);
     // A receipt paid from a benefit account carries no customer's name.
-    let name = if sale.is_benefit() { String::new() } else { one_line(&customer.name, 200) };
-    let receipt = tx.put_receipt(&NewReceipt {
-        receipt_id: id,
+    let name = if sale.is_benefit() { String::new() } else { one_line(&sale.customer.name, 200) };
+    tx.put_receipt(&NewReceipt {
+        receipt_id: posted.receipt_id,
         raw_event,
         body,
-        content,
-        taken_at: now.wall,
+        content: &posted.content,
+        taken_at: cx.now.wall,
         sold_at: sale.at,
         source: &origin.source,
         till: &origin.till,
@@ -249,66 +295,32 @@ fn store(
         total: sale.totals.grand,
         currency: sale.currency.code(),
         last4: sale.last4().unwrap_or_default(),
-        no_message: decision.no_message,
+        no_message,
         name: &name,
         email: &email,
         phone: &phone,
-    })?;
-    if sale.transaction_type == TransactionType::Void && undo(tx, sale, now)? {
-        return tx.set_no_message(receipt, "declined"); // the customer never had the first one
-    }
-    queue(tx, &decision, receipt, id, sale.at, origin.test, now)
+    })
+}
+
+/// The customer's addresses as they are kept: normalised where they can be.
+pub(super) fn addresses(config: &Config, sale: &Sale) -> (String, String) {
+    let customer = &sale.customer;
+    let email = EmailAddress::parse(&customer.email).map_or_else(|| one_line(&customer.email, 254), |e| e.as_str().to_owned());
+    let phone =
+        PhoneNumber::parse(&customer.phone, &config.shop.country).map_or_else(|| one_line(&customer.phone, 40), |p| p.as_str().to_owned());
+    (email, phone)
 }
 
 /// A void cancels the receipt of the sale that it undoes, where that still waits. True where it did.
-fn undo(tx: Tx<'_>, sale: &Sale, now: Now) -> Result<bool> {
+fn undo(tx: Tx<'_>, cx: &Context<'_>, sale: &Sale) -> Result<bool> {
     let Some(related) = &sale.related else { return Ok(false) };
     let Some(first) = tx.read().receipt_of(&sale.unit.unit_id, &related.transaction_id)? else { return Ok(false) };
     let mut cancelled = false;
     for d in tx.read().deliveries_of(first.row)? {
         if matches!(d.state, State::Ready | State::Retry | State::Held) && d.tries == 0 {
-            cancelled |= tx.transition(d.id, d.state, State::Cancelled, "voided", now.wall)?;
+            let done = tx.transition(d.id, d.state, State::Cancelled, "voided", cx.now.wall)?;
+            cancelled |= done && d.channel != Channel::Publish;
         }
     }
     Ok(cancelled)
-}
-
-/// Writes the message and the first step of its chain. The same intent is written once.
-fn queue(tx: Tx<'_>, decision: &Decision, receipt: i64, id: ReceiptId, sold_at: UnixMs, test: bool, now: Now) -> Result<()> {
-    let Some((first, rest)) = decision.chain.split_first() else { return Ok(()) };
-    let json = |value: std::result::Result<String, serde_json::Error>| value.map_err(|e| StoreError::Sql(e.to_string()));
-    let chain: Vec<ChainStep> =
-        rest.iter().map(|w| ChainStep { channel: w.channel.word().to_owned(), address: w.address.clone() }).collect();
-    let message = tx.put_message(&NewMessage {
-        receipt,
-        kind: decision.kind,
-        audience: Audience::Customer,
-        slot: "",
-        intent: IntentId::new(decision.kind, &id, 0, Audience::Customer.word(), ""),
-        made_at: now.wall,
-        sold_at,
-        fresh: decision.fresh,
-        test,
-        language: &decision.language,
-        actor: "",
-        chain: &if chain.is_empty() { String::new() } else { json(serde_json::to_string(&chain))? },
-        why: "",
-    })?;
-    let Some(message) = message else { return Ok(()) };
-    // A sale from before the store was damaged may have been sent by the store that is gone.
-    let damaged_at = tx.read().fact(rescue::DAMAGED_AT)?.and_then(|ms| ms.parse().ok());
-    let known_before = damaged_at.is_some_and(|at: i64| sold_at.0 <= at);
-    tx.put_delivery(&NewDelivery {
-        message,
-        step: 1,
-        channel: first.channel,
-        address: &first.address,
-        state: if known_before { State::Held } else { State::Ready },
-        reason: if known_before { "restored" } else { "" },
-        priority: decision.kind.priority(decision.fresh),
-        due: now.wall,
-        expires: super::useful_until(decision.kind, first.channel, now),
-        online_ms: None,
-    })?;
-    Ok(())
 }

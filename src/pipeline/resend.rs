@@ -1,22 +1,20 @@
 //! A person asks for a receipt again, or gives an address late. The answer is the decision.
 
+use super::Context;
+use super::decide::{Decision, People, Way};
+use super::known::Known;
+use super::queue::{self, About, Which};
 use crate::config::Config;
 use crate::domain::address::{EmailAddress, PhoneNumber, mask};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::State;
 use crate::domain::ids::{IntentId, ReceiptId};
 use crate::domain::message::{Audience, Kind};
-use crate::store::outbox::{Delivery, NewDelivery, NewMessage};
+use crate::store::outbox::Delivery;
 use crate::store::receipts::Receipt;
 use crate::store::{Result, Tx};
 use crate::sys::clock::Now;
 use std::time::Duration;
-
-/// Presses for the same receipt and address within this are one.
-const COLLAPSE: Duration = Duration::from_secs(60);
-
-/// Resends of one receipt.
-const MOST: u32 = 5;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +45,8 @@ pub enum Answer {
 }
 
 /// Decides and queues. One transaction.
-pub fn resend(tx: Tx<'_>, config: &Config, receipt: &Receipt, ask: &Ask, now: Now) -> Result<Answer> {
+pub fn resend(tx: Tx<'_>, cx: &Context<'_>, receipt: &Receipt, ask: &Ask) -> Result<Answer> {
+    let (config, now) = (cx.config, cx.now);
     let before = tx.read().deliveries_of(receipt.row)?;
     let (channel, address) = match target(config, receipt, &before, ask) {
         Ok(target) => target,
@@ -58,20 +57,20 @@ pub fn resend(tx: Tx<'_>, config: &Config, receipt: &Receipt, ask: &Ask, now: No
     if !configured {
         return Ok(Answer::Refused("channel_off", format!("this shop cannot send by {channel}")));
     }
-    if let Some(same) = pressed_already(&before, channel, &address, now) {
+    if let Some(same) = pressed_already(&before, channel, &address, config.routing.resend_collapse, now) {
         return Ok(Answer::Collapsed(same));
     }
-    if let Some(why) = tx.read().suppressed(channel, &address)?
+    if let Some(why) = (Known { read: tx.read(), cx }).suppressed(channel, &address)?
         && let Some(refusal) = refuse(&why, ask)
     {
         return Ok(refusal);
     }
     let first = ask.late_contact && before.is_empty();
     let slots = tx.read().resends(receipt.row)?;
-    if !first && slots >= MOST {
-        return Ok(Answer::Refused("too_many_resends", format!("this receipt was sent again {MOST} times already")));
+    if !first && slots >= config.routing.resend_limit {
+        return Ok(Answer::Refused("too_many_resends", format!("this receipt was sent again {slots} times already")));
     }
-    let id = queue(tx, receipt, ask, Target { channel, address: &address, first, slot: slots + 1, test }, now)?;
+    let id = queue(tx, cx, receipt, ask, Target { channel, address: &address, first, slot: slots + 1, test })?;
     tx.audit(
         now.wall,
         &ask.actor,
@@ -117,9 +116,9 @@ fn read(config: &Config, channel: Option<Channel>, text: &str) -> Option<(Channe
 }
 
 /// A press within a minute for the same receipt and address, unless it was undone.
-fn pressed_already(before: &[Delivery], channel: Channel, address: &str, now: Now) -> Option<String> {
+fn pressed_already(before: &[Delivery], channel: Channel, address: &str, collapse: Duration, now: Now) -> Option<String> {
     let same = |d: &&Delivery| d.kind == Kind::Resend && d.state != State::Cancelled && d.channel == channel && d.address == address;
-    let recent = |d: &&Delivery| now.wall.since(d.made_at) < COLLAPSE && d.made_at <= now.wall;
+    let recent = |d: &&Delivery| now.wall.since(d.made_at) < collapse && d.made_at <= now.wall;
     before.iter().rev().filter(same).find(recent).map(|d| d.step_id().to_string())
 }
 
@@ -145,45 +144,31 @@ struct Target<'a> {
     test: bool,
 }
 
-fn queue(tx: Tx<'_>, receipt: &Receipt, ask: &Ask, to: Target<'_>, now: Now) -> Result<String> {
+fn queue(tx: Tx<'_>, cx: &Context<'_>, receipt: &Receipt, ask: &Ask, to: Target<'_>) -> Result<String> {
     let id: ReceiptId = receipt.receipt_id;
     let (kind, slot) = match to.first {
         true if matches!(receipt.transaction_type.as_str(), "return" | "void") => (Kind::Refund, String::new()),
         true => (Kind::Receipt, String::new()),
         false => (Kind::Resend, to.slot.to_string()),
     };
-    let intent = IntentId::new(kind, &id, 0, Audience::Customer.word(), &slot);
-    let message = tx.put_message(&NewMessage {
-        receipt: receipt.row,
+    let decision = Decision {
         kind,
-        audience: Audience::Customer,
-        slot: &slot,
-        intent,
-        made_at: now.wall,
-        sold_at: receipt.sold_at,
         fresh: true,
-        test: to.test,
-        language: &ask.language,
-        actor: &ask.actor,
-        chain: "",
-        why: "",
-    })?;
-    if let Some(message) = message {
-        tx.put_delivery(&NewDelivery {
-            message,
-            step: 1,
-            channel: to.channel,
-            address: to.address,
-            state: State::Ready,
-            reason: "",
-            priority: kind.priority(true),
-            due: now.wall + ask.delay,
-            expires: super::useful_until(kind, to.channel, now),
-            online_ms: None,
-        })?;
-    }
+        chain: vec![Way { channel: to.channel, address: to.address.to_owned() }],
+        due: cx.now.wall,
+        no_message: "",
+        considered: Vec::new(),
+        language: ask.language.clone(),
+        zone: String::new(),
+        region: String::new(),
+    };
+    // Asked for now: its use counts from here, not from the sale.
+    let about = About { receipt: Some(receipt.row), id, body: None, at: receipt.sold_at, thread: "", test: to.test };
+    let which = Which { slot: &slot, actor: &ask.actor, delay: ask.delay, ..Which::default() };
+    queue::asked_now(tx, cx, &about, &which, &decision)?;
     if to.first {
         tx.set_no_message(receipt.row, "")?;
     }
+    let intent = IntentId::new(kind, &id, 0, Audience::Customer.word(), &slot);
     Ok(crate::domain::ids::StepId::new(&intent, 1, 0).to_string())
 }

@@ -4,8 +4,10 @@
 //! played from the scenario. No real clock, no network, no disk that is synced; the same file and seed give
 //! the same output, byte for byte. The [`oracle`] keeps its own books and names every broken promise.
 
+mod acts;
 mod answers;
 mod oracle;
+mod report;
 mod scenario;
 mod world;
 

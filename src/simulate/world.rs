@@ -13,46 +13,48 @@ use crate::dispatch::{Core, Facts, Finished, Note, Report, Start, TEST_INBOX, co
 use crate::domain::channel::Channel;
 use crate::domain::content::Content;
 use crate::domain::ids::ReceiptId;
-use crate::domain::message::{Audience, Kind};
+use crate::domain::message::Audience;
 use crate::domain::outcome::{Class, Outcome, Scope};
 use crate::domain::time::UnixMs;
-use crate::observe::shown;
-use crate::pipeline::intake::{self, Kept, Origin, Posted};
-use crate::pipeline::resend::{self, Ask};
-use crate::sources::lan;
-use crate::store::inbox::Body;
+use crate::pipeline::Context;
+use crate::pipeline::people::{self, Told};
+use crate::pipeline::resend::Ask;
 use crate::store::writer::WriterCore;
 use crate::store::{Durability, Options};
 use crate::sys::clock::{Mono, Now};
+use crate::sys::device_key::DeviceKey;
 use crate::sys::random::{self, Random, SeededRandom};
-use serde_json::{Value, json};
+use jiff::civil::Date;
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-type Result<T> = std::result::Result<T, ScenarioError>;
+pub(super) type Result<T> = std::result::Result<T, ScenarioError>;
 
 /// How long the shell takes to notice a change of the line by its probes.
 const PROBE_DOWN: Duration = Duration::from_secs(10);
 const PROBE_UP: Duration = Duration::from_secs(5);
 
 /// How long a till waits before it posts again what was not acknowledged.
-const TILL_RETRY: Duration = Duration::from_secs(1);
+pub(super) const TILL_RETRY: Duration = Duration::from_secs(1);
 
 /// How far before the scenario's start a wall clock may stand and be believed.
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// What the queue holds.
-enum Item {
+pub(super) enum Item {
     Happens(Happening),
     Answer(Box<Flight>),
     Wake,
     ProbeLine,
+    /// The day in figures, a while after the shop has closed.
+    Digest(Date),
 }
 
 /// An attempt on its way, in one life of the box.
-struct Flight {
+pub(super) struct Flight {
     life: u32,
     start: Start,
     outcome: Outcome,
@@ -60,47 +62,55 @@ struct Flight {
 }
 
 /// A box that has power.
-struct Box_ {
-    writer: WriterCore,
-    core: Core,
+pub(super) struct Box_ {
+    pub(super) writer: WriterCore,
+    pub(super) core: Core,
     /// The wall clock that is not believed before this.
     floor: UnixMs,
 }
 
 pub struct World {
-    config: Arc<Config>,
-    composer: Arc<Composer>,
-    facts: BTreeMap<String, Facts>,
-    scripts: BTreeMap<String, Script>,
-    random: Arc<dyn Random>,
-    options: Options,
-    queue: BTreeMap<(i64, u64), Item>,
-    serial: u64,
+    pub(super) config: Arc<Config>,
+    pub(super) composer: Arc<Composer>,
+    pub(super) facts: BTreeMap<String, Facts>,
+    pub(super) scripts: BTreeMap<String, Script>,
+    pub(super) random: Arc<dyn Random>,
+    pub(super) options: Options,
+    pub(super) queue: BTreeMap<(i64, u64), Item>,
+    pub(super) serial: u64,
     /// The one wake-up that stands in the queue: a later step asks for another in its place.
-    wake: Option<(i64, u64)>,
+    pub(super) wake: Option<(i64, u64)>,
     /// True time.
-    time: UnixMs,
-    start: UnixMs,
-    until: UnixMs,
+    pub(super) time: UnixMs,
+    pub(super) start: UnixMs,
+    pub(super) until: UnixMs,
     /// How far the box's wall clock is off, in milliseconds.
-    off: i64,
-    life: u32,
-    agent: Option<Box_>,
-    armed: Option<Cut>,
-    line_up: bool,
-    line_down_since: Option<UnixMs>,
-    offline: Duration,
-    calls: BTreeMap<String, u64>,
+    pub(super) off: i64,
+    pub(super) life: u32,
+    pub(super) agent: Option<Box_>,
+    pub(super) armed: Option<Cut>,
+    pub(super) line_up: bool,
+    pub(super) line_down_since: Option<UnixMs>,
+    pub(super) offline: Duration,
+    pub(super) calls: BTreeMap<String, u64>,
     /// Sales of tills that wait for the box to have power again.
-    waiting: Vec<Happening>,
+    pub(super) waiting: Vec<Happening>,
     /// Ids that arrived at providers which drop repeats.
-    had: BTreeSet<String>,
-    labels: BTreeMap<String, ReceiptId>,
-    oracle: Oracle,
-    sends: Vec<Value>,
-    alerts: Vec<Value>,
-    answers: Vec<Value>,
-    found: Vec<Value>,
+    pub(super) had: BTreeSet<String>,
+    /// The sale of each label, the first sighting.
+    pub(super) labels: BTreeMap<String, ReceiptId>,
+    /// The label of each document, and of each event that was posted, by its id.
+    pub(super) documents: BTreeMap<ReceiptId, String>,
+    pub(super) events: BTreeMap<String, String>,
+    pub(super) contacts: Vec<Map<String, Value>>,
+    pub(super) key: Arc<DeviceKey>,
+    pub(super) ticked: Option<UnixMs>,
+    pub(super) alerts_heard: usize,
+    pub(super) oracle: Oracle,
+    pub(super) sends: Vec<Value>,
+    pub(super) alerts: Vec<Value>,
+    pub(super) answers: Vec<Value>,
+    pub(super) found: Vec<Value>,
 }
 
 impl World {
@@ -139,6 +149,12 @@ impl World {
             waiting: Vec::new(),
             had: BTreeSet::new(),
             labels: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            events: BTreeMap::new(),
+            contacts: scenario.contacts,
+            key: Arc::new(DeviceKey::new(random::bytes(&SeededRandom::new(seed ^ 0x6b65_795f)))),
+            ticked: None,
+            alerts_heard: 0,
             oracle: Oracle::default(),
             sends: Vec::new(),
             alerts: Vec::new(),
@@ -147,9 +163,11 @@ impl World {
         };
         world.boot()?;
         let now = world.now();
-        let contacts = scenario.contacts;
+        let (config, key, random) = (world.config.clone(), world.key.clone(), world.random.clone());
         if let Some(agent) = &mut world.agent {
-            agent.writer.run(|tx| contacts.iter().try_for_each(|c| tx.put_contact(c, now.wall)))?;
+            let cx = Context { config: &config, key: &key, random: random.as_ref(), now };
+            let told = Told { method: "import", ..Told::default() };
+            agent.writer.run(|tx| world.contacts.iter().try_for_each(|c| people::sync(tx, &cx, c, start, &told).map(|_| ())))?;
         }
         for (at, happening) in scenario.timeline {
             world.at(at, Item::Happens(happening));
@@ -168,6 +186,7 @@ impl World {
                 Item::Answer(flight) => self.comes_back(*flight)?,
                 Item::Wake => self.step(&[])?,
                 Item::ProbeLine => self.probe()?,
+                Item::Digest(day) => self.digest(day)?,
             }
         }
         self.time = self.until;
@@ -181,12 +200,12 @@ impl World {
         Ok(())
     }
 
-    fn at(&mut self, at: UnixMs, item: Item) {
+    pub(super) fn at(&mut self, at: UnixMs, item: Item) {
         self.serial += 1;
         self.queue.insert((at.0, self.serial), item);
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         let wall = UnixMs(self.time.0 + self.off);
         let mono = Mono(u64::try_from(self.time.0 - self.start.0).unwrap_or(0));
         let good = self.config.agent.clock_trusted || self.agent.as_ref().is_none_or(|a| wall >= a.floor);
@@ -197,7 +216,7 @@ impl World {
 
     fn happens(&mut self, happening: Happening) -> Result<()> {
         match happening {
-            Happening::Sale { label, till, sale } => self.sale(label, till, sale)?,
+            Happening::Sale { label, source, sale, event_id } => self.sale(label, source, sale, event_id)?,
             Happening::LineDown => {
                 (self.line_up, self.line_down_since) = (false, Some(self.time));
                 self.at(self.time + PROBE_DOWN, Item::ProbeLine);
@@ -229,53 +248,9 @@ impl World {
                 self.step(&[])?;
             }
             Happening::FindText(text) => self.find_text(&text)?,
+            other => self.act(other)?,
         }
         Ok(())
-    }
-
-    /// A till posts until it is acknowledged, as a till does.
-    fn sale(&mut self, label: String, till: String, sale: Value) -> Result<()> {
-        if self.agent.is_none() {
-            self.waiting.push(Happening::Sale { label, till, sale });
-            return Ok(());
-        }
-        let bytes = sale.to_string().into_bytes();
-        let read = lan::sale(&bytes).map_err(|refusal| ScenarioError::Other(format!("sale {label}: {refusal:?}")))?;
-        let receipt_id = ReceiptId::new(self.now().wall.0, random::bytes(self.random.as_ref()));
-        let posted = Posted { body: Body::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key: None };
-        let origin = Origin { till: till.clone(), source: till.clone(), ..intake::origin_of(&self.config, &till) };
-        let (config, now) = (self.config.clone(), self.now());
-        let kept = self.commit(|tx| intake::keep_sale(tx, &config, &origin, &posted, now))?;
-        match kept {
-            None => self.at(self.time + TILL_RETRY, Item::Happens(Happening::Sale { label, till, sale })),
-            Some(Kept::Stored(id) | Kept::Duplicate(id)) => {
-                self.oracle.acknowledged.insert(label.clone(), id);
-                self.labels.insert(label, id);
-                self.step(&[])?;
-            }
-            Some(Kept::Conflict { .. } | Kept::KeyReused) => {}
-        }
-        Ok(())
-    }
-
-    fn resend(&mut self, label: &str, ask: Ask) -> Result<()> {
-        let (at, now, config) = (self.time.rfc3339(), self.now(), self.config.clone());
-        let Some(id) = self.labels.get(label).copied() else {
-            self.answers.push(json!({"at": at, "result": "refused", "reason": "not_found"}));
-            return Ok(());
-        };
-        let answer = self.commit(|tx| match tx.read().receipt(id)? {
-            Some(receipt) => resend::resend(tx, &config, &receipt, &ask, now),
-            None => Ok(resend::Answer::Refused("not_found", String::new())),
-        })?;
-        let (result, reason) = match answer {
-            None => ("refused", "starting"),
-            Some(resend::Answer::Accepted(_)) => ("accepted", ""),
-            Some(resend::Answer::Collapsed(_)) => ("collapsed", ""),
-            Some(resend::Answer::Refused(code, _)) => ("refused", code),
-        };
-        self.answers.push(json!({"at": at, "result": result, "reason": if reason.is_empty() { Value::Null } else { reason.into() }}));
-        self.step(&[])
     }
 
     fn find_text(&mut self, text: &str) -> Result<()> {
@@ -305,7 +280,8 @@ impl World {
         let online = writer.read().fact("online_ms")?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
         let now = self.now();
         let line = Line::new(now, Duration::from_millis(online));
-        let mut core = Core::new(self.config.clone(), self.facts.clone(), self.composer.clone(), self.random.clone(), line, now);
+        let mut core =
+            Core::new(self.config.clone(), self.facts.clone(), self.composer.clone(), self.key.clone(), self.random.clone(), line, now);
         writer.run(|tx| core.boot(tx, now))?;
         self.agent = Some(Box_ { writer, core, floor });
         if !self.line_up {
@@ -337,7 +313,7 @@ impl World {
     }
 
     /// Runs a unit and commits it. `None` where the box has no power, or loses it before the commit.
-    fn commit<T>(&mut self, work: impl FnOnce(crate::store::Tx<'_>) -> crate::store::Result<T>) -> Result<Option<T>> {
+    pub(super) fn commit<T>(&mut self, work: impl FnOnce(crate::store::Tx<'_>) -> crate::store::Result<T>) -> Result<Option<T>> {
         let Some(agent) = &mut self.agent else { return Ok(None) };
         if self.armed == Some(Cut::Commit) {
             agent.writer.cut(work)?;
@@ -350,7 +326,7 @@ impl World {
     // ---- dispatch ----
 
     /// One step of the core; what it hands out is sent.
-    fn step(&mut self, finished: &[Finished]) -> Result<()> {
+    pub(super) fn step(&mut self, finished: &[Finished]) -> Result<()> {
         let now = self.now();
         let Some(mut core) = self.agent.as_ref().map(|a| a.core.clone()) else { return Ok(()) };
         let stepped = self.commit(|tx| {
@@ -362,6 +338,9 @@ impl World {
             agent.core = core;
         }
         self.hear(&report);
+        if self.tick()? {
+            return self.step(&[]); // what the staff hear is sent at once
+        }
         if let Some(asked) = self.wake.take() {
             self.queue.remove(&asked);
         }
@@ -434,22 +413,6 @@ impl World {
         self.answer_later(start, outcome, Some(content), script.latency);
     }
 
-    fn note_send(&mut self, start: &Start, outcome: &Outcome, content: &Content, dies: bool) {
-        let d = &start.delivery;
-        let label = self.labels.iter().find(|(_, id)| **id == start.receipt.receipt_id).map(|(label, _)| label.clone());
-        let (subject, text) = match content {
-            Content::Email(email) => (email.subject.as_str(), email.text.as_str()),
-            Content::Sms(sms) => ("", sms.text.as_str()),
-        };
-        let late = d.kind != Kind::Resend && self.now().wall.since(start.receipt.sold_at) > self.config.routing.fresh;
-        self.sends.push(json!({
-            "at": self.time.rfc3339(), "receipt": label, "kind": d.kind.word(), "channel": d.channel.word(), "to": d.address, "provider": start.provider,
-            "message_id": format!("tp_{}", d.intent.short()), "delivery_id": d.step_id().as_str(), "attempt": d.counted + 1,
-            "outcome": if dies { Class::Uncertain.word() } else { outcome.class.word() }, "copy": d.kind == Kind::Resend, "late": late,
-            "promo": false, "points": text.contains("oint"), "subject": subject, "text": text,
-        }));
-    }
-
     fn answer_later(&mut self, start: Start, outcome: Outcome, content: Option<Content>, after: Duration) {
         let flight = Flight { life: self.life, start, outcome, content };
         self.at(self.time + after, Item::Answer(Box::new(flight)));
@@ -473,31 +436,6 @@ impl World {
             };
         }
         self.step(&[])
-    }
-
-    // ---- the report ----
-
-    pub fn report(mut self) -> Result<Value> {
-        let off = self.line_down_since.map_or(Duration::ZERO, |since| self.until.since(since));
-        let Some(agent) = self.agent.take() else { return Err(ScenarioError::Other("the box has no power".into())) };
-        let read = agent.writer.read();
-        let (mut receipts, mut deliveries, mut dead) = (Vec::new(), Vec::new(), Vec::new());
-        for (label, id) in &self.labels {
-            let Some(receipt) = read.receipt(*id)? else { continue };
-            receipts.push(json!({"id": label, "sources": [receipt.source], "state": shown::state(read, &receipt)?}));
-            for d in read.deliveries_of(receipt.row)? {
-                let row = json!({"receipt": label, "channel": d.channel.word(), "state": d.state.word(), "reason": d.reason});
-                if d.state.word() == "dead" {
-                    dead.push(row.clone());
-                }
-                deliveries.push(row);
-            }
-        }
-        let suppressions: Vec<Value> =
-            read.suppressions(10_000)?.iter().map(|s| json!({"channel": s.channel, "address": s.address, "reason": s.reason})).collect();
-        Ok(json!({"sends": self.sends, "receipts": receipts, "deliveries": deliveries, "suppressions": suppressions, "alerts": self.alerts,
-            "dead_letters": dead, "resend_answers": self.answers, "campaigns": [], "found": self.found,
-            "offline_s": (self.offline + off).as_secs(), "violations": self.oracle.violations()}))
     }
 }
 

@@ -2,18 +2,24 @@
 
 use super::{Result, Tx};
 use crate::domain::delivery::State;
+use crate::domain::message::Kind;
 use crate::domain::time::UnixMs;
 
 impl Tx<'_> {
-    /// Steps whose time to live has passed end, too late to be useful; gives how many. At most `most`.
-    pub fn expire(&self, now: UnixMs, most: u32) -> Result<u32> {
-        let mut select = self.sql("SELECT id, state FROM delivery WHERE state IN ('ready', 'retry') AND expires < ?1 LIMIT ?2")?;
-        let late: Vec<(i64, String)> =
-            select.query_map((now.0, most), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-        for (id, state) in &late {
+    /// Steps whose time to live has passed end, too late to be useful; gives kind and document of each. At most
+    /// `most`.
+    pub fn expire(&self, now: UnixMs, most: u32) -> Result<Vec<(Kind, i64)>> {
+        let late: Vec<(i64, String, String, Option<i64>)> = {
+            let mut select = self.sql(
+                "SELECT d.id, d.state, m.kind, m.body FROM delivery d JOIN message m ON m.id = d.message WHERE d.state IN ('ready', 'retry') AND d.expires < ?1 LIMIT ?2",
+            )?;
+            let rows = select.query_map((now.0, most), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+            rows.collect::<rusqlite::Result<_>>()?
+        };
+        for (id, state, _, _) in &late {
             self.transition(*id, State::from_word(state).unwrap_or(State::Ready), State::Dead, "ttl", now)?;
         }
-        Ok(u32::try_from(late.len()).unwrap_or(u32::MAX))
+        Ok(late.iter().filter_map(|(_, _, kind, body)| Some((Kind::from_word(kind)?, (*body)?))).collect())
     }
 
     /// Moves open deadlines with a clock that was set from `old` to `new`. A deadline belongs to the old

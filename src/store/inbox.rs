@@ -13,6 +13,9 @@ thread_local! {
     static DEFLATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::new(4), false));
 }
 
+/// Coding of a body that is sealed.
+const SEALED: i64 = 2;
+
 /// Bytes as they are kept: deflated where that makes them smaller. Made outside the writer's thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -38,10 +41,15 @@ impl Body {
         }
     }
 
+    /// Bytes that were sealed with the key of this box: nobody else reads them on the disk.
+    pub fn sealed(bytes: Vec<u8>) -> Body {
+        Body { coding: SEALED, data: bytes }
+    }
+
     /// The bytes again. `None` where they cannot be read.
     fn unpack(coding: i64, data: Vec<u8>) -> Option<Vec<u8>> {
         match coding {
-            0 => Some(data),
+            0 | SEALED => Some(data),
             1 => {
                 let mut out = Vec::with_capacity(data.len() * 3);
                 // What we packed was a body within its limit: the cap only bounds damage.
@@ -98,6 +106,18 @@ impl Tx<'_> {
     /// Keeps bytes and gives their id.
     pub fn put_body(&self, body: &Body) -> Result<i64> {
         self.sql("INSERT INTO body(coding, data) VALUES(?1, ?2)")?.insert((body.coding, &body.data)).map_err(StoreError::from)
+    }
+
+    /// Takes the bytes of a body away; who refers to it finds none.
+    pub fn purge_body(&self, id: i64) -> Result<()> {
+        self.sql("UPDATE body SET data = x'', coding = 0 WHERE id = ?1")?.execute([id])?;
+        Ok(())
+    }
+
+    /// Puts other bytes in place of a body's.
+    pub fn replace_body(&self, id: i64, body: &Body) -> Result<()> {
+        self.sql("UPDATE body SET data = ?2, coding = ?3 WHERE id = ?1")?.execute(params![id, body.data, body.coding])?;
+        Ok(())
     }
 
     /// Keeps a raw event and gives its number.

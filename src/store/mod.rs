@@ -18,15 +18,20 @@
 //! It never opens a socket, decides nothing about messages and reads no clock: moments are handed in.
 
 pub mod budget;
+pub mod campaigns;
 mod deadlines;
+pub mod erasure;
 pub mod error;
+mod figures;
 pub mod inbox;
+pub mod incidents;
 pub mod open;
 pub mod outbox;
 pub mod people;
 pub mod reader;
 pub mod receipts;
 pub mod rescue;
+pub mod sightings;
 pub mod writer;
 
 pub use error::StoreError;

@@ -2,6 +2,7 @@
 
 use super::{Result, Snapshot, Tx};
 use crate::domain::channel::Channel;
+use crate::domain::consent::{Entry, Purpose, State};
 use crate::domain::outcome::Suppress;
 use crate::domain::time::UnixMs;
 use rusqlite::{OptionalExtension, params};
@@ -14,9 +15,29 @@ pub struct Contact {
     pub name: String,
     pub email: String,
     pub phone: String,
+    pub push_token: String,
     pub language: String,
+    pub timezone: String,
+    pub region: String,
     /// Words of channels in order, or `none`.
     pub preference: Vec<String>,
+    pub no_sharing: bool,
+}
+
+/// A consent to be stored.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // the columns' meaning stands in the schema
+pub struct NewConsent<'a> {
+    pub channel: Channel,
+    pub address: &'a str,
+    pub purpose: Purpose,
+    pub state: State,
+    pub at: UnixMs,
+    pub method: &'a str,
+    pub till: &'a str,
+    pub actor: &'a str,
+    pub wording: &'a str,
+    pub origin: &'a str,
 }
 
 /// An address that must not be written to.
@@ -46,18 +67,73 @@ impl Tx<'_> {
     /// Stores a contact; replaces an earlier state of it.
     pub fn put_contact(&self, c: &Contact, now: UnixMs) -> Result<()> {
         let mut upsert = self.sql(
-            "INSERT INTO contact(contact_id, name, email, phone, language, preference, changed_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT(contact_id) DO UPDATE SET name = excluded.name, email = excluded.email, phone = excluded.phone,
-             language = excluded.language, preference = excluded.preference, changed_at = excluded.changed_at",
+            "INSERT INTO contact(contact_id, name, email, phone, push_token, language, timezone, region, preference, no_sharing, changed_at)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             ON CONFLICT(contact_id) DO UPDATE SET name = excluded.name, email = excluded.email, phone = excluded.phone, push_token = excluded.push_token,
+             language = excluded.language, timezone = excluded.timezone, region = excluded.region, preference = excluded.preference,
+             no_sharing = excluded.no_sharing, changed_at = excluded.changed_at",
         )?;
-        upsert.execute(params![c.contact_id, c.name, c.email, c.phone, c.language, c.preference.join(" "), now.0])?;
+        let values = params![
+            c.contact_id,
+            c.name,
+            c.email,
+            c.phone,
+            c.push_token,
+            c.language,
+            c.timezone,
+            c.region,
+            c.preference.join(" "),
+            c.no_sharing,
+            now.0
+        ];
+        upsert.execute(values)?;
         Ok(())
     }
 
-    /// Puts an address on the list of those that must not be written to; the first reason stays.
+    /// Writes down what a person allowed or forbade.
+    pub fn put_consent(&self, c: &NewConsent<'_>) -> Result<()> {
+        let mut insert = self.sql(
+            "INSERT INTO consent(channel, address, purpose, state, at, method, till, actor, wording, origin) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?;
+        let words = (c.channel.word(), c.address, c.purpose.word(), c.state.word());
+        insert.execute(params![words.0, words.1, words.2, words.3, c.at.0, c.method, c.till, c.actor, c.wording, c.origin])?;
+        Ok(())
+    }
+
+    /// Forgets a token that leads nowhere any more.
+    pub fn drop_push_token(&self, token: &str) -> Result<()> {
+        self.sql("UPDATE contact SET push_token = '' WHERE push_token = ?1")?.execute([token])?;
+        Ok(())
+    }
+
+    /// Notes a soft bounce and gives how many there are, and over how long they are spread.
+    pub fn soft_bounce(&self, channel: Channel, address: &str, at: UnixMs) -> Result<(u32, std::time::Duration)> {
+        self.sql("INSERT INTO soft_bounce(channel, address, at) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING")?.execute((
+            channel.word(),
+            address,
+            at.0,
+        ))?;
+        let mut select = self.sql("SELECT count(*), min(at), max(at) FROM soft_bounce WHERE channel = ?1 AND address = ?2")?;
+        let row = select.query_row((channel.word(), address), |row| Ok((row.get(0)?, UnixMs(row.get(1)?), UnixMs(row.get(2)?))))?;
+        Ok((row.0, row.2.since(row.1)))
+    }
+
+    /// Something arrived there: soft bounces of before count no more.
+    pub fn forget_soft_bounces(&self, channel: Channel, address: &str) -> Result<()> {
+        self.sql("DELETE FROM soft_bounce WHERE channel = ?1 AND address = ?2")?.execute((channel.word(), address))?;
+        self.sql("DELETE FROM suppression WHERE channel = ?1 AND address = ?2 AND reason = 'soft_bounce'")?
+            .execute((channel.word(), address))?;
+        Ok(())
+    }
+
+    /// Puts an address on the list of those that must not be written to. The stronger reason stays: what the
+    /// recipient said stands above what a server said, and both above what holds for offers only.
     pub fn suppress(&self, channel: Channel, address: &str, reason: Suppress, at: UnixMs, origin: &str) -> Result<()> {
-        let mut insert =
-            self.sql("INSERT INTO suppression(channel, address, reason, at, origin) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")?;
+        let before = self.read().suppressed(channel, address)?;
+        if before.as_deref().is_some_and(|b| Suppress::from_word(b).is_none_or(|b| b.strength() >= reason.strength())) {
+            return Ok(());
+        }
+        let mut insert = self.sql("INSERT OR REPLACE INTO suppression(channel, address, reason, at, origin) VALUES(?1, ?2, ?3, ?4, ?5)")?;
         insert.execute(params![channel.word(), address, reason.word(), at.0, origin])?;
         Ok(())
     }
@@ -75,21 +151,81 @@ impl Tx<'_> {
     }
 }
 
+const CONTACT: &str = "contact_id, name, email, phone, push_token, language, timezone, region, preference, no_sharing";
+
+fn suppression(row: &rusqlite::Row<'_>) -> rusqlite::Result<Suppression> {
+    Ok(Suppression { channel: row.get(0)?, address: row.get(1)?, reason: row.get(2)?, at: UnixMs(row.get(3)?), origin: row.get(4)? })
+}
+
+fn contact(row: &rusqlite::Row<'_>) -> rusqlite::Result<Contact> {
+    Ok(Contact {
+        contact_id: row.get(0)?,
+        name: row.get(1)?,
+        email: row.get(2)?,
+        phone: row.get(3)?,
+        push_token: row.get(4)?,
+        language: row.get(5)?,
+        timezone: row.get(6)?,
+        region: row.get(7)?,
+        preference: row.get::<_, String>(8)?.split_whitespace().map(str::to_owned).collect(),
+        no_sharing: row.get(9)?,
+    })
+}
+
 impl Snapshot<'_> {
     /// The contact by the shop's id of it.
     pub fn contact(&self, contact_id: &str) -> Result<Option<Contact>> {
-        let mut select = self.sql("SELECT contact_id, name, email, phone, language, preference FROM contact WHERE contact_id = ?1")?;
-        let row = select.query_row([contact_id], |row| {
-            Ok(Contact {
-                contact_id: row.get(0)?,
-                name: row.get(1)?,
-                email: row.get(2)?,
-                phone: row.get(3)?,
-                language: row.get(4)?,
-                preference: row.get::<_, String>(5)?.split_whitespace().map(str::to_owned).collect(),
-            })
+        let mut select = self.sql(&format!("SELECT {CONTACT} FROM contact WHERE contact_id = ?1"))?;
+        Ok(select.query_row([contact_id], contact).optional()?)
+    }
+
+    /// The contact that has one of these addresses, the one that changed last.
+    pub fn contact_with(&self, email: &str, phone: &str) -> Result<Option<Contact>> {
+        for (column, value) in [("email", email), ("phone", phone)] {
+            if value.is_empty() {
+                continue;
+            }
+            let sql =
+                format!("SELECT {CONTACT} FROM contact WHERE {column} = ?1 AND {column} <> '' ORDER BY changed_at DESC, id DESC LIMIT 1");
+            if let Some(found) = self.sql(&sql)?.query_row([value], contact).optional()? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What was said last of a purpose on an address. A state that this release does not know counts as no.
+    pub fn consent(&self, channel: Channel, address: &str, purpose: Purpose) -> Result<Option<Entry>> {
+        let mut select = self
+            .sql("SELECT state, at FROM consent WHERE channel = ?1 AND address = ?2 AND purpose = ?3 ORDER BY at DESC, id DESC LIMIT 1")?;
+        let row = select.query_row((channel.word(), address, purpose.word()), |row| {
+            let state: String = row.get(0)?;
+            Ok(Entry { state: State::from_word(&state).unwrap_or(State::Denied), at: UnixMs(row.get(1)?), renewed: UnixMs::default() })
         });
         Ok(row.optional()?)
+    }
+
+    /// Every entry about an address, newest first, for people: state, purpose, when, how.
+    pub fn consents_of(&self, address: &str) -> Result<Vec<(String, String, String, UnixMs, String)>> {
+        let mut select = self.sql(
+            "SELECT channel, purpose, state, at, method FROM consent WHERE address = ?1 AND channel IN ('email', 'sms', 'whatsapp', 'push') ORDER BY id DESC LIMIT 100",
+        )?;
+        let rows = select.query_map([address], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, UnixMs(row.get(3)?), row.get(4)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// How many offers left for an address since a moment.
+    pub fn offers_since(&self, channel: Channel, address: &str, since: UnixMs) -> Result<u32> {
+        let mut select = self.sql(
+            "SELECT count(*) FROM delivery WHERE priority = 6 AND channel = ?1 AND address = ?2 AND began_at >= ?3
+             AND state IN ('sending', 'accepted', 'delivered', 'uncertain', 'complained')",
+        )?;
+        Ok(select.query_row((channel.word(), address, since.0), |row| row.get(0))?)
+    }
+
+    /// When this address was erased, by the name that only this box can make of it.
+    pub fn erased(&self, name: &[u8; 16]) -> Result<Option<UnixMs>> {
+        Ok(self.sql("SELECT at FROM erased WHERE hash = ?1")?.query_row([name], |row| row.get(0)).optional()?.map(UnixMs))
     }
 
     /// Why an address must not be written to on a channel; `None` where it may. A reason that this
@@ -99,18 +235,22 @@ impl Snapshot<'_> {
         Ok(select.query_row((channel.word(), address), |row| row.get(0)).optional()?)
     }
 
+    /// The entry of an address on the suppression list.
+    pub fn suppression(&self, channel: Channel, address: &str) -> Result<Option<Suppression>> {
+        let mut select = self.sql("SELECT channel, address, reason, at, origin FROM suppression WHERE channel = ?1 AND address = ?2")?;
+        Ok(select.query_row((channel.word(), address), suppression).optional()?)
+    }
+
+    /// When an offer last left for an address.
+    pub fn last_offer(&self, channel: Channel, address: &str) -> Result<Option<UnixMs>> {
+        let mut select = self.sql("SELECT max(began_at) FROM delivery WHERE priority = 6 AND channel = ?1 AND address = ?2")?;
+        Ok(select.query_row((channel.word(), address), |row| row.get::<_, Option<i64>>(0))?.map(UnixMs))
+    }
+
     /// All addresses that must not be written to.
     pub fn suppressions(&self, limit: u32) -> Result<Vec<Suppression>> {
         let mut select = self.sql("SELECT channel, address, reason, at, origin FROM suppression ORDER BY at DESC LIMIT ?1")?;
-        let rows = select.query_map([limit], |row| {
-            Ok(Suppression {
-                channel: row.get(0)?,
-                address: row.get(1)?,
-                reason: row.get(2)?,
-                at: UnixMs(row.get(3)?),
-                origin: row.get(4)?,
-            })
-        })?;
+        let rows = select.query_map([limit], suppression)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 

@@ -82,7 +82,8 @@ const SCAN: i64 = 20_000;
 /// pages at its end; a look at a shelf costs three pages.
 const SHELF: i64 = 2048;
 
-const COLUMNS: &str = "receipt.id, receipt_id, body, content, taken_at, sold_at, source, till, workstation_id, unit_id, transaction_id,
+pub(super) const COLUMNS: &str =
+    "receipt.id, receipt_id, body, content, taken_at, sold_at, source, till, workstation_id, unit_id, transaction_id,
     transaction_type, receipt_number, total, currency, last4, no_message, coalesce(name, ''), coalesce(email, ''), coalesce(phone, '')
     FROM receipt LEFT JOIN buyer ON buyer.receipt = receipt.id";
 
@@ -144,13 +145,27 @@ impl Tx<'_> {
 }
 
 impl Snapshot<'_> {
-    /// The receipt by its id.
+    /// The receipt by its id, or by the id that another sighting of it was given.
     pub fn receipt(&self, id: ReceiptId) -> Result<Option<Receipt>> {
-        Ok(self.sql(&format!("SELECT {COLUMNS} WHERE receipt_id = ?1"))?.query_row([id.bytes()], receipt).optional()?)
+        let found = self.sql(&format!("SELECT {COLUMNS} WHERE receipt_id = ?1"))?.query_row([id.bytes()], receipt).optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        // The id of another sighting leads to the one document.
+        let sql = format!("SELECT {COLUMNS} WHERE receipt.id = (SELECT receipt FROM sighting WHERE receipt_id = ?1)");
+        Ok(self.sql(&sql)?.query_row([id.bytes()], receipt).optional()?)
+    }
+
+    /// The only receipt whose id lies between two; `None` where there is none or more than one.
+    pub fn receipt_between(&self, first: ReceiptId, last: ReceiptId) -> Result<Option<Receipt>> {
+        let mut select = self.sql(&format!("SELECT {COLUMNS} WHERE receipt_id BETWEEN ?1 AND ?2 LIMIT 2"))?;
+        let mut found: Vec<Receipt> = select.query_map([first.bytes(), last.bytes()], receipt)?.collect::<rusqlite::Result<_>>()?;
+        Ok(if found.len() == 1 { found.pop() } else { None })
     }
 
     /// The receipt by its row.
-    pub fn receipt_at(&self, row: i64) -> Result<Option<Receipt>> {
+    pub fn receipt_at(&self, row: impl Into<Option<i64>>) -> Result<Option<Receipt>> {
+        let Some(row) = row.into() else { return Ok(None) };
         Ok(self.sql(&format!("SELECT {COLUMNS} WHERE receipt.id = ?1"))?.query_row([row], receipt).optional()?)
     }
 
@@ -303,7 +318,7 @@ fn address48(address: &str) -> Option<i64> {
     (!address.is_empty()).then(|| bits48(&hash16(address.as_bytes())))
 }
 
-fn receipt(row: &Row<'_>) -> rusqlite::Result<Receipt> {
+pub(super) fn receipt(row: &Row<'_>) -> rusqlite::Result<Receipt> {
     let id: Vec<u8> = row.get(1)?;
     Ok(Receipt {
         row: row.get(0)?,

@@ -148,6 +148,12 @@ impl WriterCore {
         Ok(())
     }
 
+    /// Moves the whole WAL into the file and cuts it off: what was erased stands nowhere any more.
+    pub fn scrub(&mut self) -> Result<()> {
+        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
     /// The store as it is now.
     pub fn read(&self) -> super::Snapshot<'_> {
         super::Snapshot(&self.conn)

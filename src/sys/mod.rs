@@ -4,6 +4,7 @@
 //! driven from a seed. Knows nothing of sales, messages or providers.
 
 pub mod clock;
+pub mod device_key;
 pub mod disk;
 pub mod durable;
 pub mod heavy;

@@ -35,7 +35,9 @@ impl Who {
     pub fn till(self) -> Result<Origin, Problem> {
         match self {
             Who::Till(origin) => Ok(origin),
-            Who::Owner => Ok(Origin { till: "local".into(), source: "local".into(), test: false, receipts: Receipts::Always }),
+            Who::Owner => {
+                Ok(Origin { till: "local".into(), source: "local".into(), test: false, receipts: Receipts::Always, overlaps: false })
+            }
             Who::Loopback | Who::Nobody => Err(unauthorized()),
         }
     }
@@ -78,7 +80,7 @@ impl FromRequestParts<Shared> for Who {
 
     async fn from_request_parts(parts: &mut Parts, web: &Shared) -> Result<Who, Problem> {
         let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer::Unknown);
-        web.keys.who(&parts.headers, peer)
+        web.keys().who(&parts.headers, peer)
     }
 }
 
@@ -105,7 +107,7 @@ impl Keys {
             let source = till.source.clone().unwrap_or_else(|| name.clone());
             for key in &till.keys {
                 let test = till.test || key.expose().starts_with("tp_test_");
-                let origin = Origin { till: name.clone(), source: source.clone(), test, receipts: till.receipts };
+                let origin = Origin { till: name.clone(), source: source.clone(), test, receipts: till.receipts, overlaps: false };
                 by_hash.insert(sha256(key.expose().as_bytes()), (origin, till.addresses.clone()));
             }
         }
@@ -118,7 +120,7 @@ impl Keys {
             };
             for key in source.settings.secrets("tokens") {
                 let test = source.settings.flag("test") || key.expose().starts_with("tp_test_");
-                let origin = Origin { till: name.clone(), source: name.clone(), test, receipts };
+                let origin = Origin { till: name.clone(), source: name.clone(), test, receipts, overlaps: true };
                 by_hash.insert(sha256(key.expose().as_bytes()), (origin, Vec::new()));
             }
         }
@@ -185,7 +187,7 @@ fn host_of_url(url: &str) -> Option<String> {
 /// Before routing: the Host check for everyone, and no caching of what may name people.
 pub async fn admit(State(web): State<Shared>, Extension(peer): Extension<Peer>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok());
-    if peer != Peer::Local && !host.is_some_and(|host| web.keys.names_us(host)) {
+    if peer != Peer::Local && !host.is_some_and(|host| web.keys().names_us(host)) {
         return StatusCode::MISDIRECTED_REQUEST.into_response();
     }
     let mut response = next.run(request).await;

@@ -23,9 +23,9 @@ pub async fn status(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<
     let providers: Vec<Value> = view
         .lanes
         .iter()
-        .filter_map(|(name, word)| web.config.providers.get(name).map(|p| json!({"name": name, "type": p.kind, "state": word})))
+        .filter_map(|(name, word)| web.config().providers.get(name).map(|p| json!({"name": name, "type": p.kind, "state": word})))
         .collect();
-    let sources: Vec<Value> = web.config.tills.keys().map(|name| json!({"name": name, "type": "till"})).collect();
+    let sources: Vec<Value> = web.config().tills.keys().map(|name| json!({"name": name, "type": "till"})).collect();
     Ok(Json(json!({
         "schema": "tillpost.status/1",
         "online": view.online,
@@ -35,9 +35,9 @@ pub async fn status(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<
         "sources": sources,
         "providers": providers,
         "version": env!("CARGO_PKG_VERSION"),
-        "config_version": web.config.version(),
-        "safe_mode": web.config.safe_mode,
-        "config_last_good": web.config.last_good,
+        "config_version": web.config().version(),
+        "safe_mode": web.config().safe_mode,
+        "config_last_good": web.config().last_good,
         "clock_good": now.good,
         "disk_free": free(&web),
         "started": web.started.wall.rfc3339(),
@@ -91,7 +91,7 @@ pub async fn metrics(State(web): State<Shared>, who: Answer<Who>) -> Answer<Resp
 /// `POST /v1/providers/{name}/resume`: a person mended the account.
 pub async fn resume(State(web): State<Shared>, who: Answer<Who>, Path(name): Path<String>) -> Answer<Json<Value>> {
     who?.manages()?;
-    if !web.config.providers.contains_key(&name) {
+    if !web.config().providers.contains_key(&name) {
         return Err(Problem::not_found("provider"));
     }
     web.dispatch.resume(&name).await;

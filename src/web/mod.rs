@@ -18,22 +18,35 @@ use crate::compose::Composer;
 use crate::config::Config;
 use crate::dispatch::run::Handle;
 pub use crate::observe::metrics::Counters;
+use crate::pipeline;
 use crate::store::{Options, Readers, Writer};
 use crate::sys::clock::{Clock, Now};
+use crate::sys::device_key::DeviceKey;
 use crate::sys::heavy::Heavy;
 use crate::sys::random::Random;
 use crate::sys::supervisor::Supervisor;
 use axum::Router;
 use axum::routing::{get, post};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// What every handler works with.
-pub struct Web {
+/// What can be changed while it runs: all of it together, or nothing.
+#[derive(Clone)]
+pub struct Rules {
     /// Settings.
     pub config: Arc<Config>,
     /// Templates of receipts.
     pub composer: Arc<Composer>,
+    /// Who may.
+    pub keys: Arc<auth::Keys>,
+}
+
+/// What every handler works with.
+pub struct Web {
+    /// What can be changed while it runs.
+    pub rules: RwLock<Rules>,
+    /// The key of this box.
+    pub key: Arc<DeviceKey>,
     /// Where is written.
     pub writer: Writer,
     /// Where is read.
@@ -48,8 +61,6 @@ pub struct Web {
     pub random: Arc<dyn Random>,
     /// The thread for heavy work.
     pub heavy: Heavy,
-    /// Who may.
-    pub keys: auth::Keys,
     /// Counters of this run.
     pub counters: Counters,
     /// Who spawns.
@@ -68,6 +79,26 @@ pub struct Web {
 pub type Shared = Arc<Web>;
 
 impl Web {
+    /// The settings as they are now.
+    pub fn config(&self) -> Arc<Config> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).config.clone()
+    }
+
+    /// The templates as they are now.
+    pub fn composer(&self) -> Arc<Composer> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).composer.clone()
+    }
+
+    /// Who may, as it is now.
+    pub fn keys(&self) -> Arc<auth::Keys> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).keys.clone()
+    }
+
+    /// What the pipeline works with.
+    pub fn pipeline(&self) -> pipeline::Rules {
+        pipeline::Rules { config: self.config(), key: self.key.clone(), random: self.random.clone() }
+    }
+
     /// All routes.
     pub fn router(self: Arc<Self>) -> Router {
         Router::new()
@@ -83,7 +114,7 @@ impl Web {
             .route("/v1/outbox/{id}", get(outbox::show))
             .route("/v1/outbox/{id}/{action}", post(outbox::act))
             .route("/v1/suppressions", get(outbox::suppressions))
-            .route("/v1/events/log", get(sales::events))
+            .route("/v1/events/log", get(sales::event_log))
             .route("/v1/events/log/{seq}", get(sales::raw_event))
             .route("/v1/events/log/{seq}/replay", post(sales::replay))
             .route("/v1/providers/{name}/resume", post(health::resume))

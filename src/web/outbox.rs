@@ -132,7 +132,8 @@ fn act_on(tx: Tx<'_>, id: &str, act: Act, actor: &str, now: Now) -> Result<Done,
     let reason = match act {
         Act::Hold => format!("by {actor}"),
         Act::Discard => "discarded".to_owned(),
-        Act::Retry | Act::Release => String::new(),
+        Act::Release => "released".to_owned(), // a rule that held it does not hold it again
+        Act::Retry => String::new(),
     };
     if !tx.transition(d.id, d.state, to, &reason, now.wall)? {
         return Ok(Some(Err(d.state)));

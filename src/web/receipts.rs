@@ -81,10 +81,11 @@ pub fn render(web: &Web, receipt: &Receipt, document: &[u8], form: &str, whole: 
         return Ok(Json(with_source(json, receipt, whole)).into_response());
     }
     let sale = Sale::parse(&json).map_err(|_| broken())?;
-    let view = view(&web.config, &sale);
+    let config = web.config();
+    let view = view(&config, &sale);
     let (kind, text) = match form {
-        "html" => ("text/html; charset=utf-8", web.composer.page_html(&view)),
-        "txt" => ("text/plain; charset=utf-8", web.composer.text(&view)),
+        "html" => ("text/html; charset=utf-8", web.composer().page_html(&view)),
+        "txt" => ("text/plain; charset=utf-8", web.composer().text(&view)),
         _ => return Err(Problem::not_found("form of a receipt: .json, .html, .txt")),
     };
     let text = text.map_err(|error| {
@@ -139,12 +140,12 @@ pub async fn explain(State(web): State<Shared>, who: Answer<Who>, Path(id): Path
     who?.reads()?;
     let (receipt, document) = load(&web, &id).await?;
     let read = lan::sale(&document).map_err(|_| Problem::not_found("readable document"))?;
-    let (config, now) = (web.config.clone(), web.clock.now());
+    let (rules, now) = (web.pipeline(), web.clock.now());
     let said = web
         .readers
         .read(move |snapshot| {
-            let origin = intake::origin_of(&config, &receipt.till);
-            let decision = intake::preview(snapshot, &config, &origin, &read.value, now)?;
+            let origin = intake::origin_of(&rules.config, &receipt.till);
+            let decision = intake::preview(snapshot, &rules.at(now), &origin, &read.value)?;
             shown::explanation(snapshot, &receipt, &decision.considered, decision.fresh)
         })
         .await?;
@@ -171,7 +172,7 @@ pub async fn resend(
 ) -> Answer<Response> {
     let who = who?;
     who.reads()?;
-    let bytes = read_json(&headers, body, web.config.http.body_limit).await?;
+    let bytes = read_json(&headers, body, web.config().http.body_limit).await?;
     let asked: ResendBody = read_body(&bytes)?;
     let channel = asked.channel.filter(|c| !c.is_empty()).map(|word| channel(&word)).transpose()?;
     let ask = Ask { channel, address: asked.address, language: asked.language, late_contact: false, actor: who.actor(), ..Ask::default() };
@@ -197,7 +198,7 @@ pub async fn contact(
 ) -> Answer<Response> {
     let who = who?;
     who.reads()?;
-    let bytes = read_json(&headers, body, web.config.http.body_limit).await?;
+    let bytes = read_json(&headers, body, web.config().http.body_limit).await?;
     let given: ContactBody = read_body(&bytes)?;
     let chosen = match Choice::from_word(&given.preferred_channel) {
         Some(Choice::Channel(channel)) => Some(channel),
@@ -232,8 +233,8 @@ async fn send_again(web: &Web, id: &str, ask: Ask) -> Answer<Response> {
 /// Asks for a receipt again and wakes dispatch.
 pub async fn ask_again(web: &Web, id: &str, ask: Ask) -> Answer<again::Answer> {
     let (receipt, _) = load(web, id).await?;
-    let (config, now, receipt_id) = (web.config.clone(), web.clock.now(), receipt.receipt_id);
-    let answer = web.writer.run(move |tx| again::resend(tx, &config, &receipt, &ask, now)).await?;
+    let (rules, now, receipt_id) = (web.pipeline(), web.clock.now(), receipt.receipt_id);
+    let answer = web.writer.run(move |tx| again::resend(tx, &rules.at(now), &receipt, &ask)).await?;
     web.dispatch.wake();
     web.dispatch.tell(crate::dispatch::Note::Receipt(receipt_id));
     Ok(answer)

@@ -7,6 +7,7 @@ use crate::domain::fault::Fault;
 use crate::domain::ids::ReceiptId;
 use crate::observe::metrics::Counters;
 use crate::observe::shown;
+use crate::pipeline::events;
 use crate::pipeline::intake::{self, Kept, Origin, Posted};
 use crate::sources::lan::{self, Refusal};
 use crate::store::StoreError;
@@ -40,14 +41,14 @@ pub async fn post_sale(
     body: Body,
 ) -> Answer<Response> {
     let origin = who?.till()?;
-    web.keys.take(&origin.till, web.clock.now().mono)?;
-    let bytes = read_json(&headers, body, web.config.http.body_limit).await?;
+    web.keys().take(&origin.till, web.clock.now().mono)?;
+    let bytes = read_json(&headers, body, web.config().http.body_limit).await?;
     let idempotency_key = idempotency_key(&headers)?;
     let now = web.clock.now();
     let receipt_id = ReceiptId::new(now.wall.0, random::bytes(web.random.as_ref()));
     let read = move || {
         let read = lan::sale(&bytes)?;
-        Ok(Posted { body: Packed::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key })
+        Ok(Posted { body: Packed::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key, event_id: None })
     };
     let posted = match body_size(&headers) > LARGE {
         true => web
@@ -70,14 +71,15 @@ pub async fn post_sale(
 
 /// Keeps and decides in one transaction; where deciding fails, the raw event alone is kept.
 async fn keep(web: &Shared, origin: Origin, posted: Posted) -> Result<(Kept, String), StoreError> {
-    let (config, now) = (web.config.clone(), web.clock.now());
+    let (rules, now) = (web.pipeline(), web.clock.now());
+    let again = rules.clone();
     let transaction = posted.sale.transaction_id.clone();
     let shared = std::sync::Arc::new((origin, posted));
     let (first, second) = (shared.clone(), shared);
-    let kept = match web.writer.run(move |tx| intake::keep_sale(tx, &config, &first.0, &first.1, now)).await {
+    let kept = match web.writer.run(move |tx| intake::keep_sale(tx, &rules.at(now), &first.0, &first.1)).await {
         Err(StoreError::Sql(why)) => {
             tracing::error!(why, "deciding failed; the sale is kept and decided again");
-            web.writer.run(move |tx| intake::keep_undecided(tx, &second.0, &second.1, now)).await?
+            web.writer.run(move |tx| intake::keep_undecided(tx, &again.at(now), &second.0, &second.1)).await?
         }
         other => other?,
     };
@@ -116,14 +118,14 @@ fn answer(web: &Shared, (kept, transaction): (Kept, String)) -> Answer<Response>
 }
 
 async fn dry_run(web: &Shared, origin: Origin, posted: Posted) -> Answer<Response> {
-    let (config, now, composer) = (web.config.clone(), web.clock.now(), web.composer.clone());
+    let (rules, now, composer) = (web.pipeline(), web.clock.now(), web.composer());
     let said = web
         .readers
         .read(move |read| {
             let known = read.receipt_of(&posted.sale.unit.unit_id, &posted.sale.transaction_id)?;
             let status = known.map_or("would be stored", |first| if first.content == posted.content { "duplicate" } else { "conflict" });
-            let decision = intake::preview(read, &config, &origin, &posted.sale, now)?;
-            let document = crate::compose::Document::new(&posted.sale, &config.shop, &config.brand);
+            let decision = intake::preview(read, &rules.at(now), &origin, &posted.sale)?;
+            let document = crate::compose::Document::new(&posted.sale, &rules.config.shop, &rules.config.brand);
             let subject = composer.subject(&document).unwrap_or_default();
             Ok(json!({"dry_run": true, "transaction_id": posted.sale.transaction_id, "status": status, "kind": decision.kind.word(), "fresh": decision.fresh,
                 "no_message": decision.no_message, "channels": decision.considered, "subject": subject}))
@@ -135,15 +137,15 @@ async fn dry_run(web: &Shared, origin: Origin, posted: Posted) -> Answer<Respons
 /// `POST /v1/events`
 pub async fn post_event(State(web): State<Shared>, who: Answer<Who>, headers: HeaderMap, body: Body) -> Answer<Json<Value>> {
     let origin = who?.till()?;
-    web.keys.take(&origin.till, web.clock.now().mono)?;
+    web.keys().take(&origin.till, web.clock.now().mono)?;
     if web.no_room.load(Ordering::Relaxed) {
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "disk_full", "the disk is almost full: only sales are taken");
         return Err(Problem { retry_after: Some(60), ..problem });
     }
-    let bytes = read_json(&headers, body, web.config.http.body_limit).await?;
+    let bytes = read_json(&headers, body, web.config().http.body_limit).await?;
     let read = lan::event(&bytes).map_err(refused)?;
-    let (packed, now, id) = (Packed::pack(&bytes), web.clock.now(), read.value.id.clone());
-    let kept = web.writer.run(move |tx| intake::keep_event(tx, &origin, &read.value, &packed, &read.content, now)).await?;
+    let (rules, now, id) = (web.pipeline(), web.clock.now(), read.value.id.clone());
+    let kept = web.writer.run(move |tx| events::keep(tx, &rules.at(now), &origin, &read.value, &bytes, &read.content)).await?;
     match kept {
         Ok(new) => Ok(Json(json!({"id": id, "status": if new { "stored" } else { "duplicate" }}))),
         Err(()) => Err(Problem::new(StatusCode::CONFLICT, "event_id_taken", "another event has this id")),
@@ -151,7 +153,7 @@ pub async fn post_event(State(web): State<Shared>, who: Answer<Who>, headers: He
 }
 
 /// `GET /v1/events/log`: raw events, newest first, for the owner.
-pub async fn events(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<Value>> {
+pub async fn event_log(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<Value>> {
     who?.manages()?;
     Ok(Json(web.readers.read(|read| shown::events(read, 100)).await?))
 }
@@ -167,18 +169,18 @@ pub async fn raw_event(State(web): State<Shared>, who: Answer<Who>, Path(seq): P
 /// any other it is said what would be decided now; nothing happens twice.
 pub async fn replay(State(web): State<Shared>, who: Answer<Who>, Path(seq): Path<i64>) -> Answer<Json<Value>> {
     who?.manages()?;
-    let (config, now) = (web.config.clone(), web.clock.now());
+    let (rules, now) = (web.pipeline(), web.clock.now());
     let said = web
         .writer
         .run(move |tx| {
             let Some(event) = tx.read().raw_event(seq)? else { return Ok(None) };
             if matches!(event.state.as_str(), "new" | "quarantined") {
-                intake::decide_kept(tx, &config, &event, now)?;
+                intake::decide_kept(tx, &rules.at(now), &event)?;
                 let after = tx.read().raw_event(seq)?.map(|e| e.state).unwrap_or_default();
                 return Ok(Some(json!({"seq": seq, "dry": false, "state": after})));
             }
             let Ok(read) = lan::sale(&tx.read().body(event.body)?) else { return Ok(Some(json!({"seq": seq, "dry": true, "state": event.state}))) };
-            let decision = intake::preview(tx.read(), &config, &intake::origin_of(&config, &event.source), &read.value, now)?;
+            let decision = intake::preview(tx.read(), &rules.at(now), &intake::origin_of(&rules.config, &event.source), &read.value)?;
             Ok(Some(json!({"seq": seq, "dry": true, "state": event.state, "kind": decision.kind.word(), "no_message": decision.no_message, "channels": decision.considered})))
         })
         .await?;

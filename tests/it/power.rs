@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tillpost::app;
 use tillpost::config::checked::Rate;
-use tillpost::config::{Config, load};
+use tillpost::config::load;
 use tillpost::dispatch::line::Line;
 use tillpost::dispatch::{Core, Facts, Finished, Start, TEST_INBOX};
 use tillpost::domain::delivery::State;
 use tillpost::domain::ids::ReceiptId;
 use tillpost::domain::outcome::{Class, Outcome, Scope};
 use tillpost::domain::time::UnixMs;
+use tillpost::pipeline::Rules;
 use tillpost::pipeline::intake::{self, Kept, Posted};
 use tillpost::sources::lan;
 use tillpost::store::inbox::Body;
@@ -26,6 +27,7 @@ use tillpost::store::receipts::Find;
 use tillpost::store::writer::WriterCore;
 use tillpost::store::{Durability, Options, Snapshot, Writer};
 use tillpost::sys::clock::{Mono, Now};
+use tillpost::sys::device_key::DeviceKey;
 use tillpost::sys::random::{self, Random, SeededRandom};
 
 const CUTS: u32 = 2200;
@@ -33,7 +35,7 @@ const FILE: &str = "tillpost.db";
 
 /// Everything outside the box: it outlives every cut.
 struct World {
-    config: Arc<Config>,
+    rules: Rules,
     composer: Arc<tillpost::compose::Composer>,
     chance: Arc<SeededRandom>,
     time: i64,
@@ -62,10 +64,11 @@ impl World {
             "channels": {"email": {"from": "receipts@cmart.example", "providers": ["main"]}},
         });
         let config = Arc::new(load::from_json(&config, &app::kinds(), true).unwrap_or_else(|p| panic!("{p:?}")));
+        let chance = Arc::new(SeededRandom::new(seed));
         World {
             composer: Arc::new(app::composer(&config).unwrap()),
-            config,
-            chance: Arc::new(SeededRandom::new(seed)),
+            rules: Rules { config, key: Arc::new(DeviceKey::new([7; 32])), random: chance.clone() },
+            chance,
             time: 1_790_000_000_000,
             next: 0,
             posted: BTreeSet::new(),
@@ -101,7 +104,8 @@ impl World {
         let facts = BTreeMap::from([("main".to_owned(), facts("smtp", false)), (TEST_INBOX.to_owned(), facts("capture", true))]);
         let now = self.now();
         let line = Line::new(now, Duration::ZERO);
-        let mut core = Core::new(self.config.clone(), facts, self.composer.clone(), self.chance.clone(), line, now);
+        let mut core =
+            Core::new(self.rules.config.clone(), facts, self.composer.clone(), self.rules.key.clone(), self.chance.clone(), line, now);
         writer.run(|tx| core.boot(tx, now))?;
         Ok(Shop { writer, core, finished: Vec::new() })
     }
@@ -115,7 +119,10 @@ impl World {
         let read = lan::sale(&bytes).unwrap_or_else(|r| panic!("{r:?}"));
         let receipt_id = ReceiptId::new(self.time, random::bytes(self.chance.as_ref()));
         self.posted.insert(number.clone());
-        (number, Posted { body: Body::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key: None })
+        (
+            number,
+            Posted { body: Body::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key: None, event_id: None },
+        )
     }
 
     fn heard(&mut self, number: String, kept: Kept) {
@@ -157,9 +164,9 @@ impl World {
                 continue;
             }
             let (number, posted) = self.sale();
-            let (config, now) = (self.config.clone(), self.now());
-            let origin = intake::origin_of(&config, "front");
-            let kept = shop.writer.run(|tx| intake::keep_sale(tx, &config, &origin, &posted, now))?;
+            let (rules, now) = (self.rules.clone(), self.now());
+            let origin = intake::origin_of(&rules.config, "front");
+            let kept = shop.writer.run(|tx| intake::keep_sale(tx, &rules.at(now), &origin, &posted))?;
             self.heard(number, kept);
         }
         Ok(()) // closing moves the WAL into the file
@@ -171,14 +178,14 @@ impl World {
         let mut lost = Ok(());
         for _ in 0..3 {
             let sales: Vec<_> = (0..1 + self.pick(6)).map(|_| self.sale()).collect();
-            let (config, now) = (self.config.clone(), self.now());
+            let (rules, now) = (self.rules.clone(), self.now());
             let answers = runtime.block_on(async {
                 let mut set = tokio::task::JoinSet::new();
                 for (number, posted) in sales {
-                    let (writer, config) = (writer.clone(), config.clone());
+                    let (writer, rules) = (writer.clone(), rules.clone());
                     set.spawn(async move {
-                        let origin = intake::origin_of(&config, "front");
-                        (number, writer.run(move |tx| intake::keep_sale(tx, &config, &origin, &posted, now)).await)
+                        let origin = intake::origin_of(&rules.config, "front");
+                        (number, writer.run(move |tx| intake::keep_sale(tx, &rules.at(now), &origin, &posted)).await)
                     });
                 }
                 set.join_all().await

@@ -91,6 +91,8 @@ pub struct Sale {
     pub trailer_text: Vec<String>,
     /// No price in any rendering.
     pub gift: bool,
+    /// The vendor's ids of it: of the order, and of its payments.
+    pub native_ids: Vec<String>,
 }
 
 /// The shop, as the till says it.

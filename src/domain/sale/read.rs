@@ -82,6 +82,7 @@ impl Reader {
             header_text: self.texts(at, "header_text"),
             trailer_text: self.texts(at, "trailer_text"),
             gift: self.bool(at, "gift"),
+            native_ids: native_ids(map),
         };
         if self.faults.is_empty() {
             self.sums(&sale);
@@ -537,4 +538,15 @@ fn is_decimal(text: &str) -> bool {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |s: &str, max: usize| (1..=max).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit());
     digits(whole, 9) && digits(fraction, 6)
+}
+
+/// The vendor's ids, as a source of ours sets them. Whatever else stands there is nobody's fault.
+fn native_ids(sale: &serde_json::Map<String, Value>) -> Vec<String> {
+    let source = sale.get("source");
+    let order = source.and_then(|s| s.get("order_id"));
+    let payments = source.and_then(|s| s.get("payment_ids")).and_then(Value::as_array).into_iter().flatten();
+    let mut ids: Vec<String> = order.into_iter().chain(payments).filter_map(Value::as_str).map(str::to_owned).collect();
+    ids.retain(|id| !id.is_empty() && id.len() <= 200);
+    ids.truncate(20);
+    ids
 }

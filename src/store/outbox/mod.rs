@@ -10,8 +10,8 @@ use super::inbox::Body;
 use super::{Result, StoreError, Tx};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::State;
-use crate::domain::ids::{IntentId, StepId};
-use crate::domain::message::{Audience, Kind};
+use crate::domain::ids::{IntentId, ReceiptId, StepId};
+use crate::domain::message::{Audience, ChainStep, Kind};
 use crate::domain::outcome::Outcome;
 use crate::domain::time::UnixMs;
 use read::{COLUMNS, FROM_DELIVERY, delivery, readable};
@@ -21,7 +21,8 @@ use rusqlite::{OptionalExtension, params};
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // the columns' meaning stands in the schema
 pub struct NewMessage<'a> {
-    pub receipt: i64,
+    pub receipt: Option<i64>,
+    pub body: Option<i64>,
     pub kind: Kind,
     pub audience: Audience,
     pub slot: &'a str,
@@ -34,6 +35,38 @@ pub struct NewMessage<'a> {
     pub actor: &'a str,
     pub chain: &'a str,
     pub why: &'a str,
+    pub route: &'a str,
+    pub thread: &'a str,
+    pub campaign: &'a str,
+    pub zone: &'a str,
+    pub region: &'a str,
+}
+
+impl<'a> NewMessage<'a> {
+    /// A message of now with nothing special about it.
+    pub fn new(receipt: Option<i64>, kind: Kind, audience: Audience, slot: &'a str, intent: IntentId, now: UnixMs) -> Self {
+        NewMessage {
+            receipt,
+            body: None,
+            kind,
+            audience,
+            slot,
+            intent,
+            made_at: now,
+            sold_at: now,
+            fresh: false,
+            test: false,
+            language: "",
+            actor: "",
+            chain: "",
+            why: "",
+            route: "",
+            thread: "",
+            campaign: "",
+            zone: "",
+            region: "",
+        }
+    }
 }
 
 /// A delivery to be stored.
@@ -78,7 +111,9 @@ pub struct Delivery {
     pub ended_at: Option<UnixMs>,
     pub content: Option<i64>,
     pub composed_at: Option<UnixMs>,
-    pub receipt: i64,
+    pub seen_at: Option<UnixMs>,
+    pub receipt: Option<i64>,
+    pub body: Option<i64>,
     pub kind: Kind,
     pub audience: Audience,
     pub slot: String,
@@ -91,6 +126,11 @@ pub struct Delivery {
     pub actor: String,
     pub chain: String,
     pub why: String,
+    pub route: String,
+    pub thread: String,
+    pub campaign: String,
+    pub zone: String,
+    pub region: String,
 }
 
 impl Delivery {
@@ -151,6 +191,18 @@ pub struct Filter {
     pub limit: u32,
 }
 
+/// How the next step of a chain is made: by the shop's rules, which the store does not know.
+pub struct NextStep<'a> {
+    /// When a way may be taken, given channel and address.
+    pub due: &'a dyn Fn(Channel, &str) -> UnixMs,
+    /// How long the message is of use on a channel.
+    pub time_to_live: &'a dyn Fn(Channel) -> std::time::Duration,
+    /// 0 is served first.
+    pub priority: u8,
+    /// The page behind a text's link is uploaded first, and stands so long; `None`: texts carry no links.
+    pub publish_until: Option<UnixMs>,
+}
+
 /// A delivery's row is its message's times this, plus its step.
 const STEPS: i64 = 16;
 
@@ -158,8 +210,9 @@ impl Tx<'_> {
     /// Stores a message; `None` where the same intent is there already.
     pub fn put_message(&self, m: &NewMessage<'_>) -> Result<Option<i64>> {
         let mut insert = self.sql(
-            "INSERT INTO message(receipt, kind, audience, slot, intent, made_at, sold_at, fresh, test, language, actor, chain, why)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
+            "INSERT INTO message(receipt, kind, audience, slot, intent, made_at, sold_at, fresh, test, language, actor, chain, why, body, route,
+             thread, campaign, zone, region)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) ON CONFLICT DO NOTHING",
         )?;
         let new = insert.execute(params![
             m.receipt,
@@ -174,7 +227,13 @@ impl Tx<'_> {
             m.language,
             m.actor,
             m.chain,
-            m.why
+            m.why,
+            m.body,
+            m.route,
+            m.thread,
+            m.campaign,
+            m.zone,
+            m.region
         ])?;
         Ok((new == 1).then(|| self.0.last_insert_rowid()))
     }
@@ -199,6 +258,64 @@ impl Tx<'_> {
             d.message * STEPS + i64::from(d.step)
         ];
         Ok(insert.insert(values)?)
+    }
+
+    /// Queues the upload of a receipt's page, once.
+    #[allow(clippy::too_many_arguments)] // what a row is made of
+    pub fn put_publishing(
+        &self,
+        receipt: i64,
+        id: &ReceiptId,
+        language: &str,
+        priority: u8,
+        sold_at: UnixMs,
+        now: UnixMs,
+        expires: UnixMs,
+    ) -> Result<()> {
+        let (kind, audience, slot) = (Kind::Receipt, Audience::System, "publish");
+        let intent = IntentId::new(kind, id, 0, audience.word(), slot);
+        let message = NewMessage { sold_at, fresh: true, language, ..NewMessage::new(Some(receipt), kind, audience, slot, intent, now) };
+        let message = self.put_message(&message)?;
+        let Some(message) = message else { return Ok(()) };
+        let channel = Channel::Publish;
+        let delivery = NewDelivery {
+            message,
+            step: 1,
+            channel,
+            address: slot,
+            state: State::Ready,
+            reason: "",
+            priority,
+            due: now,
+            expires,
+            online_ms: None,
+        };
+        self.put_delivery(&delivery).map(|_| ())
+    }
+
+    /// The next channel of the chain takes over, where there is one; false where there is none. Its deadline is
+    /// that of the one before, which has moved with a clock that was set.
+    pub fn take_over(&self, d: &Delivery, next: &NextStep<'_>, now: UnixMs) -> Result<bool> {
+        let chain: Vec<ChainStep> = serde_json::from_str(&d.chain).unwrap_or_default();
+        let Some(step) = chain.get(d.step as usize - 1) else { return Ok(false) };
+        let Some(channel) = Channel::from_word(&step.channel) else { return Ok(false) };
+        self.put_delivery(&NewDelivery {
+            message: d.message,
+            step: d.step + 1,
+            channel,
+            address: &step.address,
+            state: State::Ready,
+            reason: "",
+            priority: next.priority,
+            due: (next.due)(channel, &step.address).max(now),
+            expires: d.expires - (next.time_to_live)(d.channel) + (next.time_to_live)(channel),
+            online_ms: None,
+        })?;
+        let carries_link = matches!(channel, Channel::Sms | Channel::Whatsapp) && matches!(d.kind, Kind::Receipt | Kind::Refund) && !d.test;
+        if let (Some(until), true, Some(receipt)) = (next.publish_until, carries_link, self.read().receipt_at(d.receipt)?) {
+            self.put_publishing(receipt.row, &receipt.receipt_id, &d.language, next.priority, d.sold_at, now, until)?;
+        }
+        Ok(true)
     }
 
     /// An attempt begins: committed before its first byte leaves. False where the delivery has moved on
@@ -278,6 +395,28 @@ impl Tx<'_> {
             self.count(now, to, 1)?;
         }
         Ok(done)
+    }
+
+    /// The recipient opened it or followed a link in it.
+    pub fn set_seen(&self, id: i64, at: UnixMs) -> Result<()> {
+        self.sql("UPDATE delivery SET seen_at = coalesce(seen_at, ?2) WHERE id = ?1")?.execute((id, at.0))?;
+        Ok(())
+    }
+
+    /// What was urgent while the customer was there is not any more: receipts of sales before `before` that
+    /// wait as urgent ones wait with the others.
+    pub fn demote_stale(&self, before: UnixMs) -> Result<usize> {
+        let mut update = self.sql(
+            "UPDATE delivery SET priority = 2 WHERE state IN ('ready', 'retry') AND priority = 1 AND EXISTS
+             (SELECT 1 FROM message m WHERE m.id = delivery.message AND m.kind IN ('receipt', 'refund') AND m.sold_at < ?1)",
+        )?;
+        Ok(update.execute([before.0])?)
+    }
+
+    /// Makes a delivery wait for something, and says for what.
+    pub fn wait_for(&self, id: i64, reason: &str, due: UnixMs) -> Result<()> {
+        self.sql("UPDATE delivery SET due = ?2, reason = ?3 WHERE id = ?1")?.execute(params![id, due.0, reason])?;
+        Ok(())
     }
 
     /// Makes a delivery due at a moment, e.g. at once.

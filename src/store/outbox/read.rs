@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub(super) const COLUMNS: &str =
     "d.id, message, step, channel, address, state, reason, priority, due, expires, tries, counted, ordinal, here, here_since,
     online_since, provider, began_at, ended_at, d.content, composed_at, receipt, kind, audience, slot, intent, made_at, m.sold_at, fresh, test,
-    language, actor, chain, why";
+    language, actor, chain, why, seen_at, m.body, route, thread, campaign, zone, region";
 
 /// For looking at deliveries in their own order.
 pub(super) const FROM_DELIVERY: &str = "FROM delivery d JOIN message m ON m.id = d.message";
@@ -28,14 +28,69 @@ impl Snapshot<'_> {
         Ok(self.sql("SELECT EXISTS (SELECT 1 FROM delivery WHERE state IN ('ready', 'retry'))")?.query_row([], |row| row.get(0))?)
     }
 
-    /// What may go out on a channel now, of one priority: due longest first, or newest first.
+    /// What may go out on a channel now, of one priority: due longest first, or newest first. What belongs to an
+    /// order or the like waits for what was said of it before.
     pub fn due(&self, channel: Channel, priority: u8, now: UnixMs, newest_first: bool, limit: u32) -> Result<Vec<Delivery>> {
         let order = if newest_first { "DESC" } else { "ASC" };
         // The states are literals, so that the partial index serves.
         let sql = format!(
-            "SELECT {COLUMNS} {FROM_DELIVERY} WHERE channel = ?1 AND priority = ?2 AND due <= ?3 AND state IN ('ready', 'retry') ORDER BY due {order}, d.id LIMIT ?4"
+            "SELECT {COLUMNS} {FROM_DELIVERY} WHERE channel = ?1 AND priority = ?2 AND due <= ?3 AND state IN ('ready', 'retry')
+             AND (thread = '' OR NOT EXISTS (SELECT 1 FROM message e JOIN delivery x ON x.id BETWEEN e.id * 16 AND e.id * 16 + 15
+                WHERE e.thread = m.thread AND (e.sold_at, e.id) < (m.sold_at, m.id) AND x.channel = d.channel
+                AND x.state IN ('ready', 'retry', 'sending', 'held')))
+             ORDER BY due {order}, d.id LIMIT ?4"
         );
         readable(self.sql(&sql)?.query_map(params![channel.word(), priority, now.0, limit], delivery)?)
+    }
+
+    /// Whether a later word on the same order waits for the same channel.
+    pub fn has_later(&self, d: &Delivery) -> Result<bool> {
+        let mut select = self.sql(
+            "SELECT EXISTS (SELECT 1 FROM message l JOIN delivery x ON x.id BETWEEN l.id * 16 AND l.id * 16 + 15
+             WHERE l.thread = ?1 AND (l.sold_at, l.id) > (?2, ?3) AND x.channel = ?4 AND x.state IN ('ready', 'retry'))",
+        )?;
+        Ok(select.query_row(params![d.thread, d.sold_at.0, d.message, d.channel.word()], |row| row.get(0))?)
+    }
+
+    /// The newest moment that a message of an order or the like speaks of.
+    pub fn thread_newest(&self, thread: &str) -> Result<Option<UnixMs>> {
+        let newest: Option<i64> =
+            self.sql("SELECT max(sold_at) FROM message WHERE thread = ?1 AND thread <> ''")?.query_row([thread], |row| row.get(0))?;
+        Ok(newest.map(UnixMs))
+    }
+
+    /// When an attempt last began at each provider, among the newest deliveries: their rates go on from there.
+    pub fn last_attempts(&self) -> Result<Vec<(String, UnixMs)>> {
+        let mut select = self.sql(
+            "SELECT provider, max(began_at) FROM delivery WHERE id > (SELECT coalesce(max(id), 0) FROM delivery) - 5000 * 16 AND began_at IS NOT NULL GROUP BY provider",
+        )?;
+        let rows = select.query_map([], |row| Ok((row.get(0)?, UnixMs(row.get(1)?))))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// What waits for another attempt at a provider.
+    pub fn waiting_at(&self, provider: &str, limit: u32) -> Result<Vec<Delivery>> {
+        let mut select = self
+            .sql(&format!("SELECT {COLUMNS} {FROM_DELIVERY} WHERE state IN ('ready', 'retry') AND provider = ?1 ORDER BY d.id LIMIT ?2"))?;
+        readable(select.query_map((provider, limit), delivery)?)
+    }
+
+    /// Dead letters that ask something of a person: not those that only came too late.
+    pub fn dead_letters(&self) -> Result<i64> {
+        Ok(self.sql("SELECT count(*) FROM delivery WHERE state = 'dead' AND reason <> 'ttl'")?.query_row([], |row| row.get(0))?)
+    }
+
+    /// All deliveries of messages that are about no receipt, in their order.
+    pub fn deliveries_without_receipt(&self) -> Result<Vec<Delivery>> {
+        let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt IS NULL ORDER BY d.id"))?;
+        readable(select.query_map([], delivery)?)
+    }
+
+    /// The delivery that uploads a receipt's page, where there is one.
+    pub fn publishing(&self, receipt: i64) -> Result<Option<Delivery>> {
+        let mut select = self
+            .sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt = ?1 AND d.channel = 'publish' ORDER BY d.id DESC LIMIT 1"))?;
+        Ok(select.query_row([receipt], delivery).optional()?)
     }
 
     /// When the next delivery of a channel becomes due after `now`; `None` where none does.
@@ -77,7 +132,14 @@ impl Snapshot<'_> {
             "SELECT {COLUMNS} {FROM_MESSAGE} JOIN receipt r ON r.id = m.receipt WHERE r.receipt_id BETWEEN ?1 AND ?2 AND d.step = ?3"
         ))?;
         let found = readable(select.query_map((first, last, step), delivery)?)?;
-        Ok(found.into_iter().find(|d| hex(d.intent.bytes()).starts_with(&intent)))
+        let same = |d: &Delivery| hex(d.intent.bytes()).starts_with(&intent);
+        if let Some(found) = found.into_iter().find(same) {
+            return Ok(Some(found));
+        }
+        let mut select =
+            self.sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt IS NULL AND m.intent BETWEEN ?1 AND ?2 AND d.step = ?3"))?;
+        let found = readable(select.query_map((first, last, step), delivery)?)?;
+        Ok(found.into_iter().find(same))
     }
 
     /// Deliveries, newest first unless asked otherwise.
@@ -113,6 +175,12 @@ impl Snapshot<'_> {
     pub fn deliveries_of(&self, receipt: i64) -> Result<Vec<Delivery>> {
         let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.receipt = ?1 ORDER BY d.id"))?;
         readable(select.query_map([receipt], delivery)?)
+    }
+
+    /// All deliveries of a message, in the order of its steps.
+    pub fn deliveries_of_message(&self, message: i64) -> Result<Vec<Delivery>> {
+        let mut select = self.sql(&format!("SELECT {COLUMNS} {FROM_MESSAGE} WHERE m.id = ?1 ORDER BY d.id"))?;
+        readable(select.query_map([message], delivery)?)
     }
 
     /// The attempts of a delivery that have ended, oldest first.
@@ -233,5 +301,12 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         actor: row.get(31)?,
         chain: row.get(32)?,
         why: row.get(33)?,
+        seen_at: row.get::<_, Option<i64>>(34)?.map(UnixMs),
+        body: row.get(35)?,
+        route: row.get(36)?,
+        thread: row.get(37)?,
+        campaign: row.get(38)?,
+        zone: row.get(39)?,
+        region: row.get(40)?,
     })
 }

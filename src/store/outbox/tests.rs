@@ -38,21 +38,7 @@ fn put(tx: Tx<'_>, n: u8) -> Result<i64> {
     })?;
     let intent = IntentId::new(Kind::Receipt, &id, 0, "customer", "");
     let (kind, audience) = (Kind::Receipt, Audience::Customer);
-    let message = NewMessage {
-        receipt,
-        kind,
-        audience,
-        slot: "",
-        intent,
-        made_at: NOW,
-        sold_at: NOW,
-        fresh: true,
-        test: false,
-        language: "",
-        actor: "",
-        chain: "",
-        why: "",
-    };
+    let message = NewMessage { fresh: true, ..NewMessage::new(Some(receipt), kind, audience, "", intent, NOW) };
     let message = tx.put_message(&message)?.expect("it is new");
     let (channel, state, expires) = (Channel::Email, State::Ready, UnixMs(NOW.0 + 1000));
     tx.put_delivery(&NewDelivery {
@@ -92,22 +78,7 @@ fn an_intent_is_stored_once() {
     core.run(|tx| put(tx, 1)).unwrap();
     let again = core.run(|tx| {
         let d = tx.read().due(Channel::Email, 1, NOW, false, 1)?.remove(0);
-        let (receipt, kind, audience, intent) = (d.receipt, d.kind, d.audience, d.intent);
-        tx.put_message(&NewMessage {
-            receipt,
-            kind,
-            audience,
-            slot: "",
-            intent,
-            made_at: NOW,
-            sold_at: NOW,
-            fresh: true,
-            test: false,
-            language: "",
-            actor: "",
-            chain: "",
-            why: "",
-        })
+        tx.put_message(&NewMessage::new(d.receipt, d.kind, d.audience, "", d.intent, NOW))
     });
     assert_eq!(again.unwrap(), None);
 }

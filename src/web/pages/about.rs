@@ -25,10 +25,10 @@ pub async fn show(State(web): State<Shared>, _: Visitor) -> Shown {
     let about = About {
         version: env!("CARGO_PKG_VERSION"),
         licence: env!("CARGO_PKG_LICENSE"),
-        config: web.config.version(),
+        config: web.config().version(),
         running: for_people(web.clock.now().mono.since(web.started.mono)),
-        tills: web.config.tills.keys().cloned().collect(),
-        providers: web.config.providers.iter().map(|(name, p)| (name.clone(), p.kind.clone(), word(name))).collect(),
+        tills: web.config().tills.keys().cloned().collect(),
+        providers: web.config().providers.iter().map(|(name, p)| (name.clone(), p.kind.clone(), word(name))).collect(),
     };
     Ok(page(StatusCode::OK, "about.html", &frame, about))
 }

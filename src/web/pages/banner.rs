@@ -42,7 +42,7 @@ const TOLD: Duration = Duration::from_secs(10);
 
 /// Nothing can leave: every account is a test inbox.
 pub fn test_mode(web: &Web) -> bool {
-    let config = &web.config;
+    let config = &web.config();
     web.demo.is_some() || (!config.providers.is_empty() && config.providers.keys().all(|name| catches(config, name)))
 }
 
@@ -55,7 +55,7 @@ pub fn of(web: &Web, view: &View, waiting: i64, say: &Say) -> Option<Banner> {
     if room >= Room::Short {
         return Some(say_so("red", "failed", full()));
     }
-    if web.config.safe_mode {
+    if web.config().safe_mode {
         let banner = say_so("amber", "held", "This box is not set up yet: sales are stored, nothing is sent. Next:".into());
         return Some(Banner { command: "tillpost init", ..banner });
     }
@@ -86,7 +86,7 @@ fn provider_down(web: &Web, view: &View, waiting: i64) -> Option<Banner> {
     if web.demo.as_ref().is_some_and(|demo| !demo.state().1) {
         return Some(say_so("amber", "retry", format!("The provider is broken. {}", waits(waiting))));
     }
-    let ours = view.lanes.iter().filter(|(name, _)| web.config.providers.contains_key(name));
+    let ours = view.lanes.iter().filter(|(name, _)| web.config().providers.contains_key(name));
     let (name, word) = ours.filter(|(_, word)| matches!(*word, "down" | "paused")).max_by_key(|(_, word)| *word)?;
     let saved = waits(waiting);
     Some(match *word {

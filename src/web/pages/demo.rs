@@ -95,7 +95,7 @@ fn demo(web: &Web) -> std::result::Result<&Arc<dyn Demo>, Oops> {
 pub async fn show(State(web): State<Shared>, _: Visitor, Query(asked): Query<Asked>) -> Shown {
     let (line_up, provider_good) = demo(&web)?.state();
     let frame = Frame::new(&web, "Demo", "demo").await?;
-    let (config, online, say, names) = (web.config.clone(), frame.online, frame.say.clone(), inbox::names(&web));
+    let (config, online, say, names) = (web.config(), frame.online, frame.say.clone(), inbox::names(&web));
     let tab = if matches!(asked.tab.as_str(), "text" | "sms" | "source") { asked.tab } else { "html".to_owned() };
     let (wanted, picked) = (tab.clone(), asked.m);
     let scene = web
@@ -182,7 +182,7 @@ pub async fn provider(State(web): State<Shared>, form: Posted) -> Shown {
     let good = form.get("good") == "1";
     demo(&web)?.set_provider(good);
     if good {
-        for name in web.config.providers.keys() {
+        for name in web.config().providers.keys() {
             web.dispatch.resume(name).await;
         }
     }

@@ -52,7 +52,8 @@ impl FromRequest<Shared> for Posted {
 fn from_our_page(web: &Web, headers: &HeaderMap) -> bool {
     let text = |name: header::HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
     let (Some(origin), Some(host)) = (text(header::ORIGIN), text(header::HOST)) else { return false };
-    let public = web.config.http.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
+    let config = web.config();
+    let public = config.http.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
     let cross = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
     !cross && (origin.eq_ignore_ascii_case(&format!("http://{host}")) || (!public.is_empty() && origin.eq_ignore_ascii_case(public)))
 }

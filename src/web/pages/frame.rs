@@ -109,12 +109,12 @@ impl Frame {
     pub async fn new(web: &Web, title: impl Into<String>, here: &'static str) -> Answer<Frame> {
         let (now, view) = (web.clock.now(), web.dispatch.view());
         let counts = web.readers.read(move |read| read.counts(now.wall)).await?;
-        let say = Say::new(&web.config, now.wall);
+        let say = Say::new(&web.config(), now.wall);
         let of = |word: &str| counts.get(word).copied().unwrap_or(0);
         Ok(Frame {
             title: title.into(),
             here,
-            shop: web.config.shop.name.clone(),
+            shop: web.config().shop.name.clone(),
             demo: web.demo.is_some(),
             inbox: inbox::is_shown(web),
             test: banner::test_mode(web),

@@ -7,6 +7,7 @@ use crate::dispatch::TEST_INBOX;
 use crate::domain::address::mask;
 use crate::domain::content::Content;
 use crate::domain::delivery::State as Is;
+use crate::domain::text::one_line;
 use crate::store::outbox::{Delivery, Filter};
 use crate::store::{Result, Snapshot};
 use crate::web::answer::{Answer, Problem};
@@ -67,7 +68,7 @@ struct Shelf {
 
 /// Whether there can be caught messages here.
 pub fn is_shown(web: &Web) -> bool {
-    let config = &web.config;
+    let config = &web.config();
     web.demo.is_some()
         || config.tills.values().any(|t| t.test || t.keys.iter().any(|k| k.expose().starts_with("tp_test_")))
         || config.providers.keys().any(|p| catches(config, p))
@@ -75,7 +76,7 @@ pub fn is_shown(web: &Web) -> bool {
 
 /// The names of the test inboxes.
 pub fn names(web: &Web) -> Vec<String> {
-    let config = &web.config;
+    let config = &web.config();
     config.providers.keys().filter(|p| catches(config, p)).cloned().chain([TEST_INBOX.to_owned()]).collect()
 }
 
@@ -109,6 +110,8 @@ pub fn line(d: &Delivery, content: &Content, say: &Say) -> Line {
     let (sms, subject) = match content {
         Content::Email(mail) => (false, mail.subject.clone()),
         Content::Sms(sms) => (true, sms.text.clone()),
+        other if other.headline().is_empty() => (false, one_line(&other.plain(), 120)),
+        other => (false, other.headline().to_owned()),
     };
     let at = d.ended_at.or(d.composed_at).unwrap_or(d.made_at);
     Line { id: d.step_id().to_string(), sms, to: mask(&d.address), subject, at: say.clock(at) }
@@ -135,6 +138,8 @@ pub fn message(read: Snapshot<'_>, d: &Delivery, content: &Content, say: &Say, w
             headers.insert(0, ("From".to_owned(), sms.from.clone()));
             Message { line, receipt, from: sms.from.clone(), text: sms.text.clone(), html: String::new(), headers }
         }
+        Content::Page(page) => Message { line, receipt, from: String::new(), text: page.html.clone(), html: page.html.clone(), headers },
+        other => Message { line, receipt, from: String::new(), text: other.plain(), html: String::new(), headers },
     })
 }
 
@@ -161,7 +166,7 @@ pub async fn part(State(web): State<Shared>, _: Visitor, Path((id, part)): Path<
 }
 
 async fn find(web: &Web, id: String) -> Answer<Message> {
-    let (say, whole) = (Say::new(&web.config, web.clock.now().wall), web.demo.is_some());
+    let (say, whole) = (Say::new(&web.config(), web.clock.now().wall), web.demo.is_some());
     let found = web
         .readers
         .read(move |read| {

@@ -113,12 +113,12 @@ pub async fn list(State(web): State<Shared>, _: Visitor, Query(asked): Query<Ask
         limit: SHOWN,
         ..Filter::default()
     };
-    let (config, online, say, now) = (web.config.clone(), frame.online, frame.say.clone(), web.clock.now().wall);
+    let (config, online, say, now) = (web.config(), frame.online, frame.say.clone(), web.clock.now().wall);
     let (groups, next) =
         web.readers.read(move |read| groups(read, &states, &filter, &View { config: &config, online, say: &say, now })).await?;
     let tabs = ORDER.iter().map(|state| tab(*state, frame.count(state.word()))).collect();
-    let channels = web.config.channels.keys().map(|c| c.word()).collect();
-    let providers = web.config.providers.keys().cloned().collect();
+    let channels = web.config().channels.keys().map(|c| c.word()).collect();
+    let providers = web.config().providers.keys().cloned().collect();
     let shelf = Shelf {
         state: asked.state,
         channel: asked.channel,

@@ -91,7 +91,7 @@ async fn last(web: &Web, till: String) -> Shown {
 async fn view(web: &Shared, id: &str, pressed: &str, refusal: Option<String>) -> Shown {
     let (receipt, _) = load(web, id).await?;
     let frame = Frame::new(web, format!("Receipt {}", number(&receipt)), "receipts").await?;
-    let (r, config, online, say) = (receipt.clone(), web.config.clone(), frame.online, frame.say.clone());
+    let (r, config, online, say) = (receipt.clone(), web.config(), frame.online, frame.say.clone());
     let (deliveries, story, status) = web
         .readers
         .read(move |read| Ok((read.deliveries_of(r.row)?, timeline::of(read, &r)?, status::of_receipt(read, &config, &r, online, &say)?)))
@@ -135,7 +135,7 @@ fn notice(web: &Web, d: &Delivery, frame: &Frame) -> Notice {
             left: u64::try_from(left.as_millis()).unwrap_or(0),
         };
     }
-    let state = status::of(&web.config, d, frame.online, &frame.say);
+    let state = status::of(&web.config(), d, frame.online, &frame.say);
     match d.state {
         Is::Cancelled if d.reason == "discarded" => {
             Notice { colour: "grey", text: format!("Undone: nothing goes to {to}."), undo: String::new(), left: 0 }
@@ -232,14 +232,14 @@ pub async fn form(State(web): State<Shared>, _: Visitor, Path(id): Path<String>,
 impl Send {
     fn of(web: &Web, address: String) -> Send {
         let all = [(Channel::Email, "E-mail"), (Channel::Sms, "Text message")];
-        let works = |c: Channel| web.config.channels.get(&c).is_some_and(|s| !s.providers.is_empty());
+        let works = |c: Channel| web.config().channels.get(&c).is_some_and(|s| !s.providers.is_empty());
         let mut channels: Vec<_> = all.iter().filter(|(c, _)| works(*c)).map(|(c, name)| (c.word(), *name)).collect();
         if channels.is_empty() {
             channels.push((Channel::Email.word(), "E-mail"));
         }
         let chosen =
             if address.starts_with('+') && channels.len() > 1 { "sms" } else { channels.first().map_or("email", |(word, _)| *word) };
-        let languages = web.composer.languages().map(|tag| (tag.to_owned(), language(tag))).collect();
+        let languages = web.composer().languages().map(|tag| (tag.to_owned(), language(tag))).collect();
         let none = String::new;
         Send {
             id: none(),

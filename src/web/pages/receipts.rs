@@ -58,7 +58,7 @@ pub async fn list(State(web): State<Shared>, _: Visitor, Query(asked): Query<Ask
     let q = if asked.q.trim().is_empty() { asked.n.trim() } else { asked.q.trim() }.to_owned();
     let find = find(&q, &asked.till, &frame.say, web.clock.now().wall);
     let sales = found(&web, &frame, find).await?;
-    let tills = web.config.tills.keys().cloned().collect();
+    let tills = web.config().tills.keys().cloned().collect();
     Ok(page(StatusCode::OK, "receipts.html", &frame, Listed { q, till: asked.till, tills, sales }))
 }
 
@@ -72,7 +72,7 @@ fn find(q: &str, till: &str, say: &Say, now: UnixMs) -> Find {
 
 /// What was found, as the page shows it.
 pub async fn found(web: &Shared, frame: &Frame, find: Find) -> Result<Vec<Sale>> {
-    let (config, online, say) = (web.config.clone(), frame.online, frame.say.clone());
+    let (config, online, say) = (web.config(), frame.online, frame.say.clone());
     web.readers
         .read(move |read| {
             let found = read.find_receipts(&find)?;
