@@ -27,6 +27,7 @@ pub mod relay;
 pub mod shopify;
 pub mod shown;
 pub mod sign;
+pub mod smtp_in;
 pub mod square;
 pub mod stripe;
 #[cfg(test)]
@@ -62,6 +63,7 @@ pub static KINDS: &[&Kind] = &[
     &zapier::KIND,
     &lan::KIND,
     &file_drop::KIND,
+    &smtp_in::KIND,
 ];
 
 /// The type of that name, as after `type =`.

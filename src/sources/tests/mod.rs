@@ -78,6 +78,7 @@ const SETTINGS: &[(&str, &str)] = &[
         "secrets = [\"toast-sample-secret\"]\nclient_id = \"c\"\nrestaurants = [\"0b7b3a55-6a0e-4b6e-9a42-1f3d5c7e9b10\"]\napi_base = \"https://toast.example.org\"",
     ),
     ("lan", "tokens = [\"a-token-of-16-characters\"]\nsigning_secrets = [\"whsec_c2FtcGxlLWxhbi1zaWduaW5nLWtleQ==\"]"),
+    ("smtp-in", "listen = \"127.0.0.1:2525\""),
     ("zapier", "tokens = [\"a-token-of-16-characters\"]"),
     (
         "shopify",
@@ -148,6 +149,12 @@ const CASES: &[Case] = &[
     case("toast", "toast/order_updated.split-checks-odd.json", &[], &[]),
     case("toast", "toast/order_updated.two-checks-first-paid.json", &[], &[]),
     case("toast", "toast/order_updated.two-checks-both-paid.json", &[], &[]),
+    case(
+        "smtp-in",
+        "smtp-in/ticket.eml",
+        &[("mail-from", "caisse1@pos.brasserie-nord.example"), ("rcpt-to", "<claire@mail.brasserie-nord.example>")],
+        &[],
+    ),
     case("zapier", "zapier/sale.json", &[], &[]),
     case("lan", "../lan/sale.arts-poslog.xml", &[], &[]),
     case("lan", "../lan/sale.arts-digital-receipt.xml", &[], &[]),
