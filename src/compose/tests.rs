@@ -47,7 +47,6 @@ pub fn shop() -> Shop {
 pub fn brand() -> Brand {
     Brand {
         color: "#1f5f4b".into(),
-        promotions: Vec::new(),
         legal: vec!["Registered in New York, no. 0000000".into()],
         return_policy: "Bring it back within 30 days with this receipt, unopened.".into(),
         statement_name: "FRESHFIELDS SPRINGFIELD".into(),

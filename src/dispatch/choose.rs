@@ -152,7 +152,7 @@ impl Core {
     fn must_wait(&mut self, tx: Tx<'_>, d: &Delivery, now: Now, look: &mut Look) -> Result<bool> {
         let opens = self.config.opens(d.kind, d.channel, d.sold_at, &d.zone, &d.region, &d.address, now);
         if opens > now.wall && !d.test {
-            tx.set_due(d.id, opens)?;
+            tx.postpone(d.id, opens)?;
             look.soon(Some(opens.since(now.wall)));
             return Ok(true);
         }

@@ -3,13 +3,13 @@
 
 use super::Start;
 
-use crate::compose::{ComposeError, Composer, Document, Notice};
+use crate::compose::{ComposeError, Composer, Document, Notice, Way};
 use crate::config::Config;
 use crate::config::checked::ChannelSettings;
 use crate::domain::channel::Channel;
 use crate::domain::content::{Content, Outgoing};
 use crate::domain::message::Kind;
-use crate::domain::sale::Sale;
+use crate::domain::sale::{Sale, TransactionType};
 use crate::domain::time::UnixMs;
 use serde_json::{Map, Value};
 
@@ -22,61 +22,73 @@ pub fn content(composer: &Composer, config: &Config, start: &Start, now: UnixMs)
         return Ok(content.clone());
     }
     let value: Value = serde_json::from_slice(&start.document).map_err(|e| format!("the stored document cannot be read: {e}"))?;
-    let d = &start.delivery;
-    // A receipt's own document is a sale; an event about one wraps it.
-    let is_receipt = d.body.is_none();
-    let made = if is_receipt { receipt(composer, config, start, &value, now)? } else { notice(composer, config, start, &value, now) };
+    let empty = Map::new();
+    let made = match start.delivery.body {
+        // A receipt's own document is a sale; an event about one wraps it.
+        None => {
+            let sale = Sale::parse(&value).map_err(|_| "the stored document is no valid sale".to_owned())?;
+            receipt(composer, config, start, &sale, value.as_object().unwrap_or(&empty), now)
+        }
+        Some(_) => {
+            let data = value.get("data").unwrap_or(&Value::Null);
+            match Sale::parse(data) {
+                Ok(sale) => receipt(composer, config, start, &sale, data.as_object().unwrap_or(&empty), now),
+                Err(_) => notice(composer, config, start, &value, now),
+            }
+        }
+    };
     made.map_err(|e| e.to_string())
 }
 
-type Made = Result<Content, ComposeError>;
-
-/// What the channel's sender is: the rule's, else the channel's.
-fn sender<'a>(config: &'a Config, start: &Start, channel: &'a ChannelSettings) -> &'a str {
-    let own = config.routes.get(&start.delivery.route).map(|r| r.from.as_str()).filter(|from| !from.is_empty());
-    let pool = Some(channel.messaging_service.as_str()).filter(|s| !s.is_empty());
-    own.or(pool).unwrap_or(&channel.from)
-}
-
-fn template<'a>(config: &'a Config, start: &Start) -> Option<&'a str> {
-    config.routes.get(&start.delivery.route).and_then(|r| r.template.as_deref())
-}
-
-fn receipt(composer: &Composer, config: &Config, start: &Start, value: &Value, now: UnixMs) -> Result<Made, String> {
-    let sale = Sale::parse(value).map_err(|_| "the stored document is no valid sale".to_owned())?;
+/// The channel with its settings; a rule's own sender and fields stand above them.
+fn way<'a>(config: &'a Config, start: &'a Start, id: &'a str, none: &'a ChannelSettings) -> Way<'a> {
     let d = &start.delivery;
-    let first = matches!(d.kind, Kind::Receipt | Kind::Refund);
-    let document = Document {
+    let channel = config.channels.get(&d.channel).unwrap_or(none);
+    let route = config.routes.get(&d.route);
+    let own = route.map(|r| r.from.as_str()).filter(|from| !from.is_empty());
+    let pool = Some(channel.messaging_service.as_str()).filter(|s| !s.is_empty());
+    let token = start.link.as_deref().and_then(|link| link.rsplit('/').next());
+    Way {
+        from: own.or(pool).unwrap_or(&channel.from),
+        reply_to: &channel.reply_to,
+        transliterate: channel.transliterate,
+        allow: route.map(|r| r.data.as_slice()).unwrap_or_default(),
+        page: token.map(|token| (token, d.sold_at + config.retention.receipts)),
+        ..Way::new(d.channel, id)
+    }
+}
+
+fn receipt(
+    composer: &Composer,
+    config: &Config,
+    start: &Start,
+    sale: &Sale,
+    document: &Map<String, Value>,
+    now: UnixMs,
+) -> Result<Content, ComposeError> {
+    let d = &start.delivery;
+    let first = matches!(d.kind, Kind::Receipt | Kind::Refund) && d.channel != Channel::Publish;
+    let doc = Document {
         language: Some(d.language.as_str()).filter(|l| !l.is_empty()),
         copy: (d.kind == Kind::Resend).then_some(now),
         // "Late" is what the customer notices: later than a receipt handed over at the till.
-        late: (first && d.channel != Channel::Publish && now.since(d.sold_at) > config.routing.fresh).then_some(now),
+        late: (first && now.since(d.sold_at) > config.routing.fresh).then_some(now),
         test: d.test,
         link: start.link.as_deref(),
         promo: start.promo,
-        promotions: &config.brand.promotions,
-        template: template(config, start),
+        template: config.routes.get(&d.route).and_then(|r| r.template.as_deref()),
         default_language: config.templates.default_language.as_deref(),
-        ..Document::new(&sale, &config.shop, &config.brand)
+        ..Document::new(sale, &config.shop, &config.brand)
     };
-    let none = ChannelSettings::default();
-    let channel = config.channels.get(&d.channel).unwrap_or(&none);
-    let from = sender(config, start, channel);
-    Ok(match d.channel {
-        Channel::Email => composer.email(&document, from, &channel.reply_to).map(Content::Email),
-        Channel::Sms => composer.sms(&document, from, channel.transliterate).map(Content::Sms),
-        Channel::Whatsapp => composer.whatsapp(&document).map(Content::Whatsapp),
-        Channel::Push => composer.push(&document).map(Content::Push),
-        Channel::Chat => composer.chat(&document).map(Content::Chat),
-        Channel::Publish => {
-            let token = start.link.as_deref().and_then(|link| link.rsplit('/').next()).unwrap_or_default();
-            composer.page(&document, token, d.sold_at + config.retention.receipts).map(Content::Page)
-        }
-        other => return Err(format!("a receipt does not go by {other}")),
-    })
+    let event = match sale.transaction_type {
+        TransactionType::Sale | TransactionType::Exchange => "sale.completed",
+        TransactionType::Return => "refund.processed",
+        TransactionType::Void => "sale.voided",
+    };
+    composer.receipt_by(&doc, event, document, &way(config, start, d.step_id().as_str(), &ChannelSettings::default()))
 }
 
-fn notice(composer: &Composer, config: &Config, start: &Start, value: &Value, now: UnixMs) -> Made {
+fn notice(composer: &Composer, config: &Config, start: &Start, value: &Value, now: UnixMs) -> Result<Content, ComposeError> {
     let d = &start.delivery;
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
     let empty = Map::new();
@@ -90,23 +102,10 @@ fn notice(composer: &Composer, config: &Config, start: &Start, value: &Value, no
         late: late.then_some(now),
         test: d.test,
         link: start.link.as_deref(),
-        template: template(config, start),
+        template: config.routes.get(&d.route).and_then(|r| r.template.as_deref()),
         ..Notice::new(d.kind, text("type"), data, at, &config.shop, &config.brand)
     };
-    let none = ChannelSettings::default();
-    let channel = config.channels.get(&d.channel).unwrap_or(&none);
-    let from = sender(config, start, channel);
-    match d.channel {
-        Channel::Email => composer.notice_email(&notice, from, &channel.reply_to).map(Content::Email),
-        Channel::Sms => composer.notice_sms(&notice, from, channel.transliterate).map(Content::Sms),
-        Channel::Whatsapp => composer.notice_whatsapp(&notice).map(Content::Whatsapp),
-        Channel::Push => composer.notice_push(&notice).map(Content::Push),
-        Channel::Chat => composer.notice_chat(&notice).map(Content::Chat),
-        _ => {
-            let allow = config.routes.get(&d.route).map(|r| r.data.as_slice()).unwrap_or_default();
-            composer.notice_data(&notice, d.step_id().as_str(), allow).map(Content::Data)
-        }
-    }
+    composer.notice_by(&notice, &way(config, start, d.step_id().as_str(), &ChannelSettings::default()))
 }
 
 /// What the provider is given.

@@ -11,9 +11,12 @@ use std::fmt;
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
 
+/// Spans of minutes since midnight, the end excluded.
+type Spans = Vec<(u16, u16)>;
+
 /// When something is open, for each day of the week: spans of minutes since midnight, the end excluded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Window([Vec<(u16, u16)>; 7]);
+pub struct Window([Spans; 7]);
 
 impl Window {
     /// Open at all times.
@@ -50,7 +53,7 @@ impl Window {
 
     /// Open where both are.
     pub fn and(&self, other: &Window) -> Window {
-        let both = |(a, b): (&Vec<(u16, u16)>, &Vec<(u16, u16)>)| -> Vec<(u16, u16)> {
+        let both = |(a, b): (&Spans, &Spans)| -> Spans {
             let pairs = a.iter().flat_map(|x| b.iter().map(move |y| (x.0.max(y.0), x.1.min(y.1))));
             pairs.filter(|(from, to)| from < to).collect()
         };

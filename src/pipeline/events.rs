@@ -180,9 +180,7 @@ fn follow(
     if route.audience() != Audience::Customer {
         let system = route.audience() == Audience::System;
         let Some((channel, to)) = cx.config.destination(route.to.as_deref(), system) else { return Ok(false) };
-        let body = if route.data.is_empty() { about.body } else { Some(only(tx, event, &route.data)?) };
-        let about = About { body, ..*about };
-        return Ok(queue::to_destination(tx, cx, &about, &which, route.kind(), route.audience(), (channel, &to))?.is_some());
+        return Ok(queue::to_destination(tx, cx, about, &which, route.kind(), route.audience(), (channel, &to))?.is_some());
     }
     let contact = subject.contact(tx.read(), cx)?;
     if route.kind() == Kind::OrderStatus && outdated(tx.read(), cx, about)? {
@@ -209,15 +207,6 @@ fn follow(
 /// News of an order that is older than what was told already.
 fn outdated(read: Snapshot<'_>, cx: &Context<'_>, about: &About<'_>) -> Result<bool> {
     Ok(cx.config.routing.status_latest && read.thread_newest(about.thread)?.is_some_and(|newest| newest > about.at))
-}
-
-/// An event with only the named members of its data.
-fn only(tx: Tx<'_>, event: &Value, names: &[String]) -> Result<i64> {
-    let mut event = event.clone();
-    if let Some(data) = event.get_mut("data").and_then(Value::as_object_mut) {
-        data.retain(|name, _| names.iter().any(|n| n == name));
-    }
-    tx.put_body(&Body::pack(event.to_string().as_bytes()))
 }
 
 /// The event as rules and templates see it.

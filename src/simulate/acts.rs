@@ -4,6 +4,7 @@ use super::scenario::{CampaignPlan, Happening, ScenarioError};
 use super::world::{Item, Result, TILL_RETRY, World};
 use crate::domain::channel::Channel;
 use crate::domain::ids::ReceiptId;
+use crate::domain::message::Audience;
 use crate::pipeline::campaign::{self, Plan};
 use crate::pipeline::intake::{self, Kept, Origin, Posted};
 use crate::pipeline::people::{self, Told};
@@ -13,6 +14,7 @@ use crate::pipeline::{Context, events, routine};
 use crate::sources::lan;
 use crate::store::Tx;
 use crate::store::inbox::Body;
+use crate::store::outbox::Delivery;
 use crate::store::people::Contact;
 use crate::sys::random;
 use jiff::civil::Date;
@@ -115,8 +117,9 @@ impl World {
             let mut found = None;
             for id in ids {
                 let Some(receipt) = tx.read().receipt(id)? else { continue };
-                let tried = tx.read().deliveries_of(receipt.row)?.into_iter().filter(|d| d.tries > 0);
-                found = found.or(tried.filter(|d| channel.is_none_or(|c| c == d.channel)).next_back());
+                let mut all = tx.read().deliveries_of(receipt.row)?.into_iter();
+                let customers = |d: &Delivery| d.tries > 0 && d.audience == Audience::Customer;
+                found = found.or(all.rfind(|d| customers(d) && channel.is_none_or(|c| c == d.channel)));
             }
             let Some(d) = found else { return Ok(()) };
             let report = Report { what, at, event_id, origin: &d.provider, machine: false };
@@ -180,12 +183,12 @@ impl World {
         self.step(&[])
     }
 
-    /// What comes with time, once a minute; true where a message was made.
-    pub(super) fn tick(&mut self) -> Result<bool> {
-        if self.ticked.is_some_and(|at| self.time.since(at) < TICK) && self.alerts.len() == self.alerts_heard {
+    /// What comes with time, once a minute, and at once where something was told; true where a message was made.
+    pub(super) fn tick(&mut self, told: bool) -> Result<bool> {
+        if !told && self.ticked.is_some_and(|at| self.time.since(at) < TICK) {
             return Ok(false);
         }
-        (self.ticked, self.alerts_heard) = (Some(self.time), self.alerts.len());
+        self.ticked = Some(self.time);
         let online = self.agent.as_ref().is_some_and(|a| a.core.line.is_up());
         Ok(self.unit(|tx, cx| routine::tick(tx, cx, online))?.unwrap_or(false))
     }

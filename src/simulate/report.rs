@@ -8,6 +8,7 @@ use crate::domain::content::Content;
 use crate::domain::message::Kind;
 use crate::domain::outcome::{Class, Outcome};
 use crate::domain::sale::Sale;
+use crate::domain::time::UnixMs;
 use crate::observe::shown;
 use crate::store::Snapshot;
 use crate::store::outbox::Delivery;
@@ -74,7 +75,7 @@ impl World {
         }
         let suppressions: Vec<Value> =
             read.suppressions(100_000)?.iter().map(|s| json!({"channel": s.channel, "address": s.address, "reason": s.reason})).collect();
-        Ok(json!({"sends": self.sends, "receipts": receipts, "deliveries": deliveries, "suppressions": suppressions, "alerts": self.alerts,
+        Ok(json!({"sends": self.sends, "receipts": receipts, "deliveries": deliveries, "suppressions": suppressions, "alerts": alerts(read)?,
             "dead_letters": dead, "resend_answers": self.answers, "campaigns": campaigns(read)?, "found": self.found,
             "offline_s": (self.offline + off).as_secs(), "violations": self.oracle.violations()}))
     }
@@ -108,6 +109,18 @@ fn points(d: &Delivery, document: &Value) -> bool {
     let shows = matches!(d.channel, Channel::Email) && matches!(d.kind, Kind::Receipt | Kind::Refund | Kind::Resend);
     let sale = if shows { Sale::parse(document).ok() } else { None };
     sale.is_some_and(|s| !s.gift && s.loyalty.is_some_and(|l| !l.earned.is_empty() || !l.balance.is_empty() || !l.text.is_empty()))
+}
+
+/// What was wrong, and when it was over.
+fn alerts(read: Snapshot<'_>) -> Result<Vec<Value>> {
+    let mut rows = Vec::new();
+    for i in read.incidents(10_000)?.iter().rev().filter(|i| i.alert != "line") {
+        let row = |at: UnixMs, state: &str| (at, json!({"at": at.rfc3339(), "alert": i.alert, "provider": i.object, "state": state}));
+        rows.push(row(i.raised_at, "raised"));
+        rows.extend(i.resolved_at.map(|at| row(at, "resolved")));
+    }
+    rows.sort_by_key(|(at, _)| *at);
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
 
 fn campaigns(read: Snapshot<'_>) -> Result<Vec<Value>> {

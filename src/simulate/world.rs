@@ -8,8 +8,7 @@ use crate::app;
 use crate::compose::Composer;
 use crate::config::Config;
 use crate::config::checked::Rate;
-use crate::dispatch::lane::Change;
-use crate::dispatch::{Core, Facts, Finished, Note, Report, Start, TEST_INBOX, compose, line::Line};
+use crate::dispatch::{Core, Facts, Finished, Note, Start, TEST_INBOX, compose, line::Line};
 use crate::domain::channel::Channel;
 use crate::domain::content::Content;
 use crate::domain::ids::ReceiptId;
@@ -105,10 +104,8 @@ pub struct World {
     pub(super) contacts: Vec<Map<String, Value>>,
     pub(super) key: Arc<DeviceKey>,
     pub(super) ticked: Option<UnixMs>,
-    pub(super) alerts_heard: usize,
     pub(super) oracle: Oracle,
     pub(super) sends: Vec<Value>,
-    pub(super) alerts: Vec<Value>,
     pub(super) answers: Vec<Value>,
     pub(super) found: Vec<Value>,
 }
@@ -154,10 +151,8 @@ impl World {
             contacts: scenario.contacts,
             key: Arc::new(DeviceKey::new(random::bytes(&SeededRandom::new(seed ^ 0x6b65_795f)))),
             ticked: None,
-            alerts_heard: 0,
             oracle: Oracle::default(),
             sends: Vec::new(),
-            alerts: Vec::new(),
             answers: Vec::new(),
             found: Vec::new(),
         };
@@ -337,8 +332,8 @@ impl World {
         if let Some(agent) = &mut self.agent {
             agent.core = core;
         }
-        self.hear(&report);
-        if self.tick()? {
+        let told = report.notes.iter().any(|note| matches!(note, Note::Lane(..) | Note::Line(_)));
+        if self.tick(told)? {
             return self.step(&[]); // what the staff hear is sent at once
         }
         if let Some(asked) = self.wake.take() {
@@ -358,20 +353,6 @@ impl World {
             self.send(start);
         }
         Ok(())
-    }
-
-    fn hear(&mut self, report: &Report) {
-        let at = self.time.rfc3339();
-        for note in &report.notes {
-            let (alert, provider, state) = match note {
-                Note::Lane(name, Change::Paused) => ("auth", name, "raised"),
-                Note::Lane(name, Change::Resumed) => ("auth", name, "resolved"),
-                Note::Lane(name, Change::Broke) => ("provider_down", name, "raised"),
-                Note::Lane(name, Change::Closed) => ("provider_down", name, "resolved"),
-                _ => continue,
-            };
-            self.alerts.push(json!({"at": at, "alert": alert, "provider": provider, "state": state}));
-        }
     }
 
     /// The provider's side of one attempt.

@@ -205,15 +205,6 @@ impl Snapshot<'_> {
         Ok(row.optional()?)
     }
 
-    /// Every entry about an address, newest first, for people: state, purpose, when, how.
-    pub fn consents_of(&self, address: &str) -> Result<Vec<(String, String, String, UnixMs, String)>> {
-        let mut select = self.sql(
-            "SELECT channel, purpose, state, at, method FROM consent WHERE address = ?1 AND channel IN ('email', 'sms', 'whatsapp', 'push') ORDER BY id DESC LIMIT 100",
-        )?;
-        let rows = select.query_map([address], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, UnixMs(row.get(3)?), row.get(4)?)))?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
-    }
-
     /// How many offers left for an address since a moment.
     pub fn offers_since(&self, channel: Channel, address: &str, since: UnixMs) -> Result<u32> {
         let mut select = self.sql(

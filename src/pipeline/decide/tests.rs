@@ -1,3 +1,5 @@
+//! The decision, case by case: who gets it, by which way, and why not.
+
 use super::*;
 use crate::config::{Config, Kinds, from_json};
 use crate::domain::consent::State;

@@ -413,6 +413,12 @@ impl Tx<'_> {
         Ok(update.execute([before.0])?)
     }
 
+    /// Its hour has not come: it waits, and waiting for an hour is no failure of its channel.
+    pub fn postpone(&self, id: i64, due: UnixMs) -> Result<()> {
+        self.sql("UPDATE delivery SET due = ?2, online_since = NULL WHERE id = ?1")?.execute((id, due.0))?;
+        Ok(())
+    }
+
     /// Makes a delivery wait for something, and says for what.
     pub fn wait_for(&self, id: i64, reason: &str, due: UnixMs) -> Result<()> {
         self.sql("UPDATE delivery SET due = ?2, reason = ?3 WHERE id = ?1")?.execute(params![id, due.0, reason])?;
