@@ -8,7 +8,7 @@ use crate::domain::fault::Fault;
 use crate::domain::money::Currency;
 use crate::domain::sale::{SCHEMA, Sale};
 use crate::domain::time::UnixMs;
-use crate::sources::value::clean;
+use crate::sources::value::{clean, set};
 use crate::sources::{Meaning, Setup};
 use serde_json::{Map, Value, json};
 
@@ -34,8 +34,11 @@ pub struct Keys {
 /// `sale.completed`, `refund.processed` or `sale.voided` with its document. What is empty or null in
 /// `sale` is left out. A fault is one of form, never of arithmetic.
 pub fn document(setup: &Setup<'_>, kind: &str, keys: Keys, mut sale: Value) -> Result<Meaning, Vec<Fault>> {
-    let source = json!({"system": setup.source.kind, "account": keys.account, "location": keys.location, "event_ids": keys.event_ids,
-        "order_id": keys.order_id, "payment_ids": keys.payment_ids});
+    let mut source = json!({"system": setup.source.kind, "account": keys.account, "location": keys.location, "event_ids": keys.event_ids});
+    // By its ids a sale is known again. What undoes one is a document of its own: the sale's ids are not its.
+    let own = kind == "sale.completed";
+    set(&mut source, if own { "order_id" } else { "of_order_id" }, keys.order_id.as_str());
+    set(&mut source, if own { "payment_ids" } else { "of_payment_ids" }, keys.payment_ids.clone());
     if let Some(map) = sale.as_object_mut() {
         map.insert("schema".into(), SCHEMA.into());
         map.insert("source".into(), source);
@@ -49,9 +52,9 @@ pub fn document(setup: &Setup<'_>, kind: &str, keys: Keys, mut sale: Value) -> R
         map.entry("business_unit").or_insert_with(|| json!({"unit_id": clean(place, 200)}));
     }
     let (data, at) = finish(sale)?;
-    let mut native_ids = keys.payment_ids;
-    for id in [keys.order_id, keys.business_key.clone()] {
-        if !id.is_empty() && !native_ids.contains(&id) {
+    let mut native_ids = vec![keys.business_key.clone()];
+    for id in keys.payment_ids.into_iter().chain([keys.order_id]).filter(|id| own && !id.is_empty()) {
+        if !native_ids.contains(&id) {
             native_ids.push(id);
         }
     }

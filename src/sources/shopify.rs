@@ -199,7 +199,7 @@ impl Reading<'_> {
             self.told.events.push(document(self.setup, "sale.voided", keys, sale)?);
         }
         let keys = self.keys(format!("cancelled:{own}"), order, own.clone());
-        let data = self.status(order, json!({"status": "cancelled", "reason": words(order, "/cancel_reason")}));
+        let data = json!({"order": self.news(order), "fulfillment": {"status": "cancelled"}, "reason": words(order, "/cancel_reason"), "customer": customer(order)});
         let at = moment(text(order, "/cancelled_at")).unwrap_or(self.at);
         self.told.events.push(event(self.setup, "order.cancelled", keys, at, &own, data));
         Ok(())
@@ -214,12 +214,8 @@ impl Reading<'_> {
             "partial" => ("order.partially_shipped", "partially_shipped"),
             _ => return Ok(()),
         };
-        let open = list(order, "/line_items").iter().filter(|l| l.get("fulfillable_quantity").and_then(Value::as_i64).unwrap_or(0) > 0);
-        let open: Vec<Value> = open
-            .take(500)
-            .map(|l| json!({"description": words(l, "/name"), "quantity": quantity(l.get("fulfillable_quantity"))}))
-            .collect();
-        let data = self.status(order, json!({"status": status, "shipments": [shipment(last)], "open": open}));
+        let fulfilment = json!({"status": status, "shipments": [shipment(last)]});
+        let data = json!({"order": self.news(order), "fulfillment": fulfilment, "customer": customer(order)});
         let keys = self.keys(format!("{own}/{}", id(last, "/id")), order, own.clone());
         let at = moment(text(last, "/updated_at")).unwrap_or(self.at);
         self.told.events.push(event(self.setup, kind, keys, at, &own, data));
@@ -239,18 +235,21 @@ impl Reading<'_> {
         };
         let keys = self.keys(key, fulfilment, order.clone());
         let at = moment(text(fulfilment, "/updated_at")).unwrap_or(self.at);
-        let data = json!({"order_id": order, "status": status, "shipments": [shipment(fulfilment)], "customer": customer});
+        let number = text(fulfilment, "/name").rsplit_once('.').map(|(number, _)| clean(number, 100));
+        let data = json!({"order": {"id": order, "number": number}, "fulfillment": {"status": status, "shipments": [shipment(fulfilment)]}, "customer": customer});
         self.told.events.push(event(self.setup, kind, keys, at, &order, data));
         Ok(())
     }
 
-    fn status(&self, order: &Value, mut data: Value) -> Value {
-        if let Some(map) = data.as_object_mut() {
-            map.insert("order_id".into(), id(order, "/id").into());
-            map.insert("order_number".into(), words(order, "/name").into());
-            map.insert("customer".into(), customer(order));
-        }
-        data
+    /// The order as a notice shows it: each line with what is still to come.
+    fn news(&self, order: &Value) -> Value {
+        let currency = canonical::currency(text(order, "/currency"), self.setup);
+        let lines = list(order, "/line_items").iter().take(500).map(|l| {
+            json!({"description": title(l, "Item"), "item_id": id(l, "/id"), "quantity": quantity(l.get("quantity")),
+                "remaining": quantity(l.get("fulfillable_quantity"))})
+        });
+        json!({"id": id(order, "/id"), "number": words(order, "/name"), "line_items": lines.collect::<Vec<_>>(),
+            "currency": currency.code(), "total": major(order, "/total_price", currency)})
     }
 
     fn sale(&self, order: &Value, transaction_type: &str) -> Value {
@@ -324,6 +323,7 @@ impl Reading<'_> {
             "customer": customer(&order),
         });
         let mut keys = self.keys(own, refund, order_id);
+        keys.location = id(first, "/location_id");
         keys.payment_ids = paid.iter().map(|t| id(t, "/parent_id")).filter(|i| !i.is_empty()).collect();
         self.told.events.push(document(self.setup, "refund.processed", keys, sale)?);
         Ok(())
@@ -452,9 +452,10 @@ fn customer(order: &Value) -> Value {
 
 fn shipment(fulfilment: &Value) -> Value {
     let lines = list(fulfilment, "/line_items").iter().take(500);
-    let lines: Vec<Value> = lines.map(|l| json!({"description": title(l, "Item"), "quantity": quantity(l.get("quantity"))})).collect();
+    let lines: Vec<Value> =
+        lines.map(|l| json!({"description": title(l, "Item"), "item_id": id(l, "/id"), "quantity": quantity(l.get("quantity"))})).collect();
     json!({"id": id(fulfilment, "/id"), "carrier": words(fulfilment, "/tracking_company"), "tracking_number": words(fulfilment, "/tracking_number"),
-        "tracking_url": words(fulfilment, "/tracking_urls/0"), "lines": lines})
+        "tracking_url": words(fulfilment, "/tracking_urls/0"), "line_items": lines})
 }
 
 fn base(setup: &Setup<'_>) -> Result<String, String> {

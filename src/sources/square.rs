@@ -354,7 +354,7 @@ impl Reading<'_> {
             "line_items": lines, "taxes": (tax > 0).then(|| vec![json!({"tax_type": "Sales", "amount": tax})]),
             "tenders": [{"tender_type": "CreditDebit", "amount": amount}],
             "totals": {"tax_amount": (tax > 0).then_some(tax), "grand_amount": amount},
-            "related": {"transaction_id": source_order, "type": "return_of"},
+            "related": {"transaction_id": if source_order.is_empty() { id(refund, "/payment_id") } else { source_order.clone() }, "type": "return_of"},
             "trailer_text": Some(reason).filter(|_| whole).filter(|r| !r.is_empty()).map(|r| vec![r]),
         });
         let mut keys = self.keys(&own, refund, &source_order);
@@ -378,7 +378,8 @@ impl Reading<'_> {
             };
             let keys = self.keys(&format!("{order_id}/{}/{status}", id(one, "/fulfillment_uid")), update, &order_id);
             let at = moment(text(update, "/updated_at")).unwrap_or(self.at);
-            let data = json!({"order_id": order_id, "status": status, "was": text(one, "/old_state").to_ascii_lowercase()});
+            let was = text(one, "/old_state").to_ascii_lowercase();
+            let data = json!({"order": {"id": order_id}, "fulfillment": {"status": status, "was": was}});
             self.told.events.push(event(self.setup, kind, keys, at, &order_id, data));
         }
         Ok(())
@@ -390,7 +391,7 @@ impl Reading<'_> {
             return Err(Stop::Nothing("not_final"));
         }
         let keys = self.keys(&format!("{kind}:{own}:{}", self.event_id), customer, "");
-        let data = json!({"scope": (kind != "contact.added").then_some("customer"), "customer": person(customer)});
+        let data = person(customer);
         self.told.events.push(event(self.setup, kind, keys, self.at, "", data));
         Ok(())
     }

@@ -148,7 +148,8 @@ impl Reading<'_> {
             version: [order, check].iter().filter_map(|v| moment(text(v, "/modifiedDate"))).map(|at| at.0).max().unwrap_or(0),
             account: self.restaurant.clone(),
             location: self.restaurant.clone(),
-            order_id: id(order, "/guid"),
+            // Several checks share an order: it names none of them.
+            order_id: id(check, "/guid"),
             payment_ids: list(check, "/payments").iter().map(|p| id(p, "/guid")).filter(|g| !g.is_empty()).collect(),
             event_ids: Some(self.event_id.clone()).into_iter().filter(|e| !e.is_empty()).collect(),
         }
@@ -159,9 +160,6 @@ impl Reading<'_> {
         let mut sale = self.check(order, check, "sale");
         set(&mut sale, "customer", guest);
         let mut told = document(self.setup, "sale.completed", self.keys(own.to_owned(), order, check), sale)?;
-        // Several checks share an order: it names none of them.
-        let shared = id(order, "/guid");
-        told.native_ids.retain(|id| *id != shared);
         if text(check, "/paymentStatus") == "PAID" {
             told.not_before = moment(text(check, "/paidDate")).map(|at| at + self.setup.duration("paid_quiet"));
         }
@@ -395,7 +393,7 @@ impl Reading<'_> {
             _ => return Ok(()),
         };
         let keys = Keys { business_key: format!("{order}/{status}"), account: self.restaurant.clone(), ..Keys::default() };
-        let data = json!({"order_id": order, "status": status});
+        let data = json!({"order": {"id": order}, "fulfillment": {"status": status}});
         self.told.events.push(event(self.setup, kind, keys, self.at, &order, data));
         Ok(())
     }
