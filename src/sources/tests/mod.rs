@@ -3,6 +3,7 @@
 mod asking;
 mod golden;
 mod hostile;
+mod money;
 mod sends;
 
 use super::*;
