@@ -6,6 +6,7 @@
 //! the order's percentage second, then the tax. Nested lists are cut at 100 without a word, so lines are
 //! read page by page.
 
+use crate::config::checked::Rate;
 use crate::config::key::optional;
 use crate::config::secret::Secret;
 use crate::config::{Key, Shape, TypeKeys};
@@ -30,7 +31,16 @@ pub static KIND: Kind = Kind {
     verify,
     delivery_id,
     decode,
-    api: Some(Api { base: |_| Ok("https://api.clover.com".to_owned()), headers, fixed_token, renewal: Some(RENEWAL), pull: Some(PULL) }),
+    // 16 a second and 5 at once are allowed.
+    api: Some(Api {
+        base: |_| Ok("https://api.clover.com".to_owned()),
+        headers,
+        rate: Rate::per_second(10),
+        concurrency: 4,
+        fixed_token,
+        renewal: Some(RENEWAL),
+        pull: Some(PULL),
+    }),
 };
 
 const KEYS: &[Key] = &[

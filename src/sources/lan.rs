@@ -9,6 +9,7 @@ use crate::domain::ids::{hash16, hex};
 use crate::domain::sale::Sale;
 use crate::sources::{Decoded, Given, Kind, Moment, RECEIPTS, Raw, Setup, TEST, Told, Verdict, arts, mapping, sign, zapier};
 use serde_json::Value;
+use std::sync::OnceLock;
 
 /// `type = "lan"`.
 pub const KEYS: TypeKeys = TypeKeys {
@@ -101,7 +102,7 @@ pub fn documents(setup: &Setup<'_>, body: &[u8]) -> Decoded {
     let sales = if arts::is_xml(body) {
         let each = |(n, sale): (usize, Option<Value>)| sale.map(|s| ((n + 1).to_string(), s));
         arts::transactions(body, setup).map(|all| (all.into_iter().enumerate().filter_map(each).collect(), Vec::new()))
-    } else if setup.rules.is_empty() {
+    } else if setup.rules.is_empty() || is_canonical(body) {
         json(body).map_err(Refusal::faults).map(|json| match json {
             Value::Array(all) => (all.into_iter().enumerate().map(|(n, s)| ((n + 1).to_string(), s)).collect(), Vec::new()),
             one => (vec![("1".to_owned(), one)], Vec::new()),
@@ -125,6 +126,12 @@ pub fn documents(setup: &Setup<'_>, body: &[u8]) -> Decoded {
         return Decoded::Unusable(told.rejected.into_iter().flat_map(|(_, faults)| faults).take(100).collect());
     }
     told.or_nothing("no_receipt")
+}
+
+/// A till that can post the canonical form needs no mapping, whatever the others of its source do.
+fn is_canonical(body: &[u8]) -> bool {
+    let schema = |sale: &Value| sale.get("schema").and_then(Value::as_str) == Some(crate::domain::sale::SCHEMA);
+    json(body).is_ok_and(|json| schema(json.get(0).unwrap_or(&json)))
 }
 
 /// Why a posted document is not taken.
@@ -172,6 +179,37 @@ pub fn posted(json: &Value) -> Result<Sale, Vec<Fault>> {
     Sale::parse(&bare)
 }
 
+/// Members that the canonical sale does not have, each with its place: for `validation = "strict"`.
+pub fn unknown_members(json: &Value) -> Vec<Fault> {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    let schema = SCHEMA.get_or_init(|| serde_json::from_str(include_str!("../../config/schema/sale.json")).unwrap_or_default());
+    let mut faults = Vec::new();
+    unknown(schema, schema, json, "", &mut faults);
+    faults
+}
+
+fn unknown(schema: &Value, node: &Value, value: &Value, pointer: &str, faults: &mut Vec<Fault>) {
+    let node = node.get("$ref").and_then(Value::as_str).and_then(|r| schema.pointer(r.trim_start_matches('#'))).unwrap_or(node);
+    match (value, node.get("properties"), node.get("items")) {
+        (Value::Object(map), Some(known), _) => {
+            for (name, inner) in map {
+                let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+                match known.get(name) {
+                    Some(node) => unknown(schema, node, inner, &pointer, faults),
+                    None if faults.len() < 100 => {
+                        faults.push(Fault::new(pointer, "unknown_member", "the canonical sale has no such member"));
+                    }
+                    None => {}
+                }
+            }
+        }
+        (Value::Array(all), _, Some(node)) => {
+            all.iter().enumerate().for_each(|(n, inner)| unknown(schema, node, inner, &format!("{pointer}/{n}"), faults));
+        }
+        _ => {}
+    }
+}
+
 /// Reads a posted event.
 pub fn event(bytes: &[u8]) -> Result<Read<Event>, Refusal> {
     let json = json(bytes)?;
@@ -206,6 +244,17 @@ mod tests {
         let hash = |text: &str| content(&json(text.as_bytes()).unwrap());
         assert_eq!(hash(r#"{"a": 1, "b": [2, 3]}"#), hash("{\"b\":[2,3],\n\"a\":1}"));
         assert_ne!(hash(r#"{"a": 1}"#), hash(r#"{"a": "1"}"#));
+    }
+
+    #[test]
+    fn members_that_nobody_knows_are_named() {
+        let mut json: Value = serde_json::from_str(include_str!("../../tests/fixtures/lan/sale.json")).unwrap();
+        assert_eq!(unknown_members(&json), vec![]);
+        json["fiscal"]["fields"] = serde_json::json!({"anything": 1});
+        json["line_items"][1]["colour"] = "red".into();
+        json["a/b"] = 1.into();
+        let at: Vec<String> = unknown_members(&json).into_iter().map(|f| f.pointer).collect();
+        assert_eq!(at, ["/a~1b", "/line_items/1/colour"]);
     }
 
     #[test]

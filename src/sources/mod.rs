@@ -38,7 +38,7 @@ pub mod value;
 pub mod zapier;
 
 use crate::config::TypeKeys;
-use crate::config::checked::{Setting, Settings, Source};
+use crate::config::checked::{Rate, Setting, Settings, Source};
 use crate::config::key::{Shape, default, optional};
 use crate::config::secret::Secret;
 use crate::config::{Key, build};
@@ -93,6 +93,10 @@ pub struct Api {
     pub base: fn(&Setup<'_>) -> Result<String, String>,
     /// What every call carries. The token may be the configured one or one of [`Tokens`].
     pub headers: fn(&Setup<'_>, &Secret) -> Vec<(String, String)>,
+    /// What one token may ask; well below what the vendor allows.
+    pub rate: Rate,
+    /// Questions at once.
+    pub concurrency: usize,
     /// The token of the config, where it is one that does not run out.
     pub fixed_token: fn(&Setup<'_>) -> Option<Secret>,
     /// Getting and renewing a token; `None` where there is no such thing.
@@ -417,6 +421,13 @@ pub struct Tokens {
 
 /// See [`Renewal::request`].
 pub type RenewalRequest = fn(&Setup<'_>, Option<&Tokens>) -> Option<Result<Request, String>>;
+
+impl Tokens {
+    /// Whether the refresh token runs out within that time: a person should authorise again before.
+    pub fn run_out_within(&self, time: Duration, now: UnixMs) -> bool {
+        self.refresh_expires_at.is_some_and(|end| end <= now + time)
+    }
+}
 
 /// How a vendor's tokens are renewed: one renewal at a time; the new pair is committed before its use.
 pub struct Renewal {

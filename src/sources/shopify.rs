@@ -5,6 +5,7 @@
 //! decimal text in the shop's currency; the plain members tell the order as it was sold, whatever was
 //! edited or refunded since.
 
+use crate::config::checked::Rate;
 use crate::config::key::{default, optional};
 use crate::config::secret::Secret;
 use crate::config::{Key, Shape, TypeKeys};
@@ -30,7 +31,8 @@ pub static KIND: Kind = Kind {
     verify,
     delivery_id,
     decode,
-    api: Some(Api { base, headers, fixed_token, renewal: Some(RENEWAL), pull: Some(PULL) }),
+    // 2 a second on the standard plan.
+    api: Some(Api { base, headers, rate: Rate::per_second(2), concurrency: 2, fixed_token, renewal: Some(RENEWAL), pull: Some(PULL) }),
 };
 
 const KEYS: &[Key] = &[

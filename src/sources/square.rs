@@ -5,6 +5,7 @@
 //! several payments. It counts as sold when nothing is due any more. Orders without any payment event are
 //! never a trigger; what is pending, approved only, failed or partly paid sends nothing.
 
+use crate::config::checked::Rate;
 use crate::config::key::{default, optional};
 use crate::config::secret::Secret;
 use crate::config::{Key, Shape, TypeKeys};
@@ -29,9 +30,12 @@ pub static KIND: Kind = Kind {
     verify,
     delivery_id,
     decode,
+    // Limits are not published.
     api: Some(Api {
         base: |_| Ok("https://connect.squareup.com".to_owned()),
         headers,
+        rate: Rate::per_second(10),
+        concurrency: 5,
         fixed_token,
         renewal: Some(RENEWAL),
         pull: Some(PULL),

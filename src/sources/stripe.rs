@@ -5,6 +5,7 @@
 //! (payment intent, charge, session): its key is the payment intent's id. A payment has no lines unless
 //! the till attached them; without any the receipt is a slip of the payment.
 
+use crate::config::checked::Rate;
 use crate::config::key::{default, optional};
 use crate::config::secret::Secret;
 use crate::config::{Key, Shape, TypeKeys};
@@ -30,7 +31,16 @@ pub static KIND: Kind = Kind {
     verify,
     delivery_id,
     decode,
-    api: Some(Api { base: |_| Ok("https://api.stripe.com".to_owned()), headers, fixed_token, renewal: None, pull: Some(PULL) }),
+    // 100 a second are allowed.
+    api: Some(Api {
+        base: |_| Ok("https://api.stripe.com".to_owned()),
+        headers,
+        rate: Rate::per_second(25),
+        concurrency: 5,
+        fixed_token,
+        renewal: None,
+        pull: Some(PULL),
+    }),
 };
 
 const KEYS: &[Key] = &[

@@ -4,6 +4,7 @@
 //! may still be tipped, so it waits a quiet time. Guests are left out of the webhook and asked for. Amounts
 //! are JSON decimals in major units of the shop's currency, which the order does not name.
 
+use crate::config::checked::Rate;
 use crate::config::key::{default, optional};
 use crate::config::secret::Secret;
 use crate::config::{Key, Shape, TypeKeys};
@@ -29,7 +30,16 @@ pub static KIND: Kind = Kind {
     verify,
     delivery_id,
     decode,
-    api: Some(Api { base, headers, fixed_token: |_| None, renewal: Some(RENEWAL), pull: Some(PULL) }),
+    // 20 a second and 10,000 in 15 min are allowed.
+    api: Some(Api {
+        base,
+        headers,
+        rate: Rate::per_second(10),
+        concurrency: 4,
+        fixed_token: |_| None,
+        renewal: Some(RENEWAL),
+        pull: Some(PULL),
+    }),
 };
 
 const KEYS: &[Key] = &[

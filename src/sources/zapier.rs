@@ -85,6 +85,10 @@ fn decode(setup: &Setup<'_>, raw: &Raw<'_>) -> Decoded {
 /// A canonical sale from outside as an event: strictly checked, its own `source` not believed.
 pub fn posted(setup: &Setup<'_>, sale: Value) -> Result<Meaning, Vec<Fault>> {
     lan::posted(&sale)?;
+    let unknown = if setup.source.strict { lan::unknown_members(&sale) } else { Vec::new() };
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
     let kind = match value::text(&sale, "/transaction_type") {
         "return" => "refund.processed",
         "void" => "sale.voided",

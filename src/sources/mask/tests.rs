@@ -77,6 +77,15 @@ fn layouts_of_cards() {
 }
 
 #[test]
+fn two_bytes_a_letter_hide_nothing() {
+    let wide: Vec<u8> = "\u{feff}card 4111111111111111".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let (out, hits) = mask(&wide, false);
+    assert_eq!((hits.cards, out.as_ref()), (1, &b"card ************1111"[..]));
+    let plain: Vec<u8> = "\u{feff}card".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(matches!(mask(&plain, false).0, Cow::Borrowed(_)));
+}
+
+#[test]
 fn tracks_and_codes() {
     let (out, hits) = masked("%B4111111111111111^DOE/JO^2512101000012345? ;4111111111111111=2512101000012345?");
     assert_eq!(hits.tracks, 2);

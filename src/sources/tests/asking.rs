@@ -128,6 +128,7 @@ fn tokens_are_renewed_in_time_and_in_order() {
         json!({"access_token": "a1", "refresh_token": "r1", "access_token_expiration": end, "refresh_token_expiration": end * 2}),
     ));
     assert_eq!((tokens.refresh.expose(), tokens.refresh_expires_at), ("r1", Some(UnixMs(end * 2000))));
+    assert!(tokens.run_out_within(Duration::from_secs(4_000_000_000), now) && !tokens.run_out_within(Duration::from_secs(60), now));
     let renewal = clover.api().renewal.as_ref().unwrap();
     assert!(!renewal.is_due(&tokens, UnixMs(now.0 + 1_799_000)) && renewal.is_due(&tokens, UnixMs(now.0 + 1_800_000)));
 
