@@ -194,7 +194,20 @@ impl Reading<'_> {
             return Ok(());
         };
         let order = id(&payment, "/order/id");
-        if is_id(&order) { self.order(&order) } else { Ok(()) }
+        let voided = flag(&payment, "/voided") || !text(&payment, "/voidReason").is_empty() || text(&payment, "/result") == "VOIDED";
+        match (is_id(&order), voided) {
+            (false, _) => Ok(()),
+            (true, false) => self.order(&order),
+            (true, true) => self.undone(&order),
+        }
+    }
+
+    /// A payment was taken back: unless the order was paid another way, so is the sale.
+    fn undone(&mut self, own: &str) -> Done {
+        let Known::Is(order) = self.ask(&format!("order:{own}"), own, &format!("orders/{own}?expand=customers,payments,discounts")) else {
+            return Ok(());
+        };
+        if is_sold(&order) { self.order(own) } else { self.deleted(own, int(&order, "/modifiedTime").unwrap_or(0)) }
     }
 
     fn order(&mut self, own: &str) -> Done {
@@ -208,12 +221,10 @@ impl Reading<'_> {
         else {
             return Ok(());
         };
-        let state = text(&order, "/paymentState");
         if flag(&order, "/testMode") && !self.setup.is_test() {
             return Ok(());
         }
-        let sold = matches!(state, "PAID" | "REFUNDED" | "PARTIALLY_REFUNDED" | "CREDITED");
-        if !sold {
+        if !is_sold(&order) {
             return Ok(());
         }
         let rest = self.ask(&format!("order+:{own}"), own, &format!("orders/{own}?expand=refunds,serviceCharge,credits"));
@@ -362,12 +373,17 @@ impl Reading<'_> {
         let at = if ts > 0 { UnixMs(ts) } else { self.at };
         let sale = json!({"transaction_type": "void", "transaction_id": format!("{own}-void"), "receipt_date_time": local(at, self.setup),
             "currency_code": canonical::currency("", self.setup).code(), "tax_included": true,
-            "line_items": [{"description": "Order deleted", "quantity": "1", "extended_amount": 0}], "totals": {"grand_amount": 0},
+            "line_items": [{"description": "Cancelled", "quantity": "1", "extended_amount": 0}], "totals": {"grand_amount": 0},
             "related": {"transaction_id": own, "type": "corrects"}});
         let keys = self.keys(format!("void:{own}"), ts, own);
         self.told.events.push(document(self.setup, "sale.voided", keys, sale)?);
         Ok(())
     }
+}
+
+/// What was refunded since was paid before.
+fn is_sold(order: &Value) -> bool {
+    matches!(text(order, "/paymentState"), "PAID" | "REFUNDED" | "PARTIALLY_REFUNDED" | "CREDITED")
 }
 
 /// A line with all that is taken off it.

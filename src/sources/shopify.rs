@@ -197,6 +197,8 @@ impl Reading<'_> {
             let mut sale = self.sale(order, "void");
             set(&mut sale, "transaction_id", json!(format!("{own}-void")));
             set(&mut sale, "related", json!({"transaction_id": own, "receipt_number": words(order, "/name"), "type": "corrects"}));
+            // The customer hears of it by the order's own news.
+            set(&mut sale, "customer", Value::Null);
             let keys = self.keys(format!("void:{own}"), order, own.clone());
             self.told.events.push(document(self.setup, "sale.voided", keys, sale)?);
         }

@@ -141,7 +141,10 @@ impl Reading<'_> {
             }
             let paid = matches!(text(check, "/paymentStatus"), "PAID" | "CLOSED");
             if flag(order, "/voided") || flag(check, "/voided") {
-                self.void(&own, order, check)?;
+                // One that nobody had paid was never a sale.
+                if !list(check, "/payments").is_empty() {
+                    self.void(&own, order, check)?;
+                }
             } else if paid && list(check, "/selections").iter().any(|s| !gone(s)) {
                 self.sale(&own, order, check)?;
             }

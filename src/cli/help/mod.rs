@@ -12,6 +12,7 @@ const TOPICS: &[(&str, &str)] = &[
     ("providers", include_str!("providers.md")),
     ("exit-codes", include_str!("exit-codes.md")),
     ("add-a-provider", include_str!("add-a-provider.md")),
+    ("add-a-source", include_str!("add-a-source.md")),
 ];
 
 /// Codes of the API, one `## code` section each.

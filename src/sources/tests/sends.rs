@@ -127,6 +127,21 @@ fn what_sends_clover() {
         assert_eq!(order(&[("/paymentState", json!(state))]), is, "{state}");
     }
     assert_eq!(order(&[("/testMode", json!(true))]), "not_final");
+    let voided = |state: &str| {
+        let answers = Answers::from([
+            (
+                "C7ZKQ4TN0V3M1:payment:AGDVY3KYT59NJ".to_owned(),
+                Answered::Found(with("clover/payment.response.json", &[("/result", json!("VOIDED"))])),
+            ),
+            (
+                "C7ZKQ4TN0V3M1:order:0BJ5YJ28QGYJK".to_owned(),
+                Answered::Found(with("clover/order.response.json", &[("/paymentState", json!(state))])),
+            ),
+        ]);
+        outcome(&bench.decode(&[], &hint("P:AGDVY3KYT59NJ", "UPDATE"), &answers))
+    };
+    assert_eq!(voided("OPEN"), "sale.voided");
+    assert_eq!(voided("PAID"), "? ?", "paid another way: the sale stands");
     // Nothing is believed without the fetch.
     assert_eq!(outcome(&bench.decode(&[], &hint("P:AGDVY3KYT59NJ", "CREATE"), &Answers::new())), "?");
     let absent = Answers::from([("C7ZKQ4TN0V3M1:payment:AGDVY3KYT59NJ".to_owned(), Answered::Absent)]);
@@ -175,6 +190,7 @@ fn what_sends_toast() {
     }
     assert_eq!(check(&[(&at("voided"), json!(true))]), "sale.voided");
     assert_eq!(check(&[(&at("checks/0/voided"), json!(true))]), "sale.voided");
+    assert_eq!(check(&[(&at("checks/0/voided"), json!(true)), (&at("checks/0/payments"), json!([]))]), "not_final");
     assert_eq!(check(&[(&at("checks/0/deleted"), json!(true))]), "not_final");
     assert_eq!(check(&[(&at("createdInTestMode"), json!(true))]), "not_final");
     assert_eq!(check(&[("/details/restaurantGuid", json!("another"))]), "foreign_restaurant");
