@@ -121,10 +121,15 @@ impl World {
                 let customers = |d: &Delivery| d.tries > 0 && d.audience == Audience::Customer;
                 found = found.or(all.rfind(|d| customers(d) && channel.is_none_or(|c| c == d.channel)));
             }
-            let Some(d) = found else { return Ok(()) };
+            let Some(d) = found else { return Ok(None) };
             let report = Report { what, at, event_id, origin: &d.provider, machine: false };
-            reports::heed(tx, cx, &d, &report).map(|_| ())
+            let new = reports::heed(tx, cx, &d, &report)?;
+            Ok(new.then(|| d.intent.to_string()))
         })?;
+        let came_back = matches!(what, What::HardBounce | What::SoftBounce | What::Failed);
+        if let Some(Some(intent)) = done.as_ref().filter(|_| came_back) {
+            self.oracle.comes_back(intent);
+        }
         Ok(done.is_some())
     }
 

@@ -189,8 +189,9 @@ impl World {
         if self.agent.is_none() {
             self.boot()?;
         }
+        let flying = self.queue.values().filter(|item| matches!(item, Item::Answer(f) if f.life == self.life)).count();
         if let Some(agent) = &self.agent {
-            self.oracle.check(agent.writer.read())?;
+            self.oracle.check(agent.writer.read(), flying)?;
         }
         Ok(())
     }
@@ -333,9 +334,6 @@ impl World {
             agent.core = core;
         }
         let told = report.notes.iter().any(|note| matches!(note, Note::Lane(..) | Note::Line(_)));
-        if self.tick(told)? {
-            return self.step(&[]); // what the staff hear is sent at once
-        }
         if let Some(asked) = self.wake.take() {
             self.queue.remove(&asked);
         }
@@ -351,6 +349,9 @@ impl World {
                 break; // marked, and never sent
             }
             self.send(start);
+        }
+        if self.tick(told)? {
+            return self.step(&[]); // what the staff hear is sent at once
         }
         Ok(())
     }

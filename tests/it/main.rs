@@ -15,6 +15,7 @@ mod inside;
 mod pages;
 mod power;
 mod readme;
+mod scenarios;
 mod simulate;
 mod sink;
 mod smtp;

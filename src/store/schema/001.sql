@@ -93,6 +93,7 @@ CREATE TABLE sighting(
     PRIMARY KEY(receipt, raw_event)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sighting_receipt_id ON sighting(receipt_id);
+CREATE INDEX sighting_raw_event ON sighting(raw_event);
 
 -- A person known to the shop, with what they prefer.
 CREATE TABLE contact(
@@ -168,6 +169,7 @@ CREATE TABLE message(
 ) STRICT;
 CREATE UNIQUE INDEX message_other ON message(kind, audience, slot) WHERE receipt IS NULL;
 CREATE INDEX message_intent ON message(intent) WHERE receipt IS NULL;
+CREATE INDEX message_body ON message(body) WHERE body IS NOT NULL;
 CREATE INDEX message_thread ON message(thread) WHERE thread <> '';
 CREATE INDEX message_campaign ON message(campaign) WHERE campaign <> '';
 
