@@ -119,28 +119,31 @@ pub fn parse(rules: &str) -> Result<Mapping, String> {
     if !mapping.timezone.is_empty() && jiff::tz::TimeZone::get(&mapping.timezone).is_err() {
         return Err("timezone is no IANA zone".to_owned());
     }
-    let env = environment();
-    let expressions = [&mapping.group, &mapping.skip, &mapping.rows.line, &mapping.rows.sum];
-    for expression in expressions {
-        env.template_from_str(expression).map_err(|e| format!("an expression cannot be read: {e}"))?;
-    }
-    for table in [&mapping.sale, &mapping.line_items, &mapping.tenders, &mapping.taxes] {
-        check(&env, table)?;
-    }
+    compiled(&mapping)?;
     Ok(mapping)
 }
 
-fn check(env: &Environment<'_>, table: &toml::Table) -> Result<(), String> {
-    for (name, value) in table {
-        match value {
-            toml::Value::String(text) => {
-                env.template_from_str(text).map_err(|e| format!("{name}: the expression cannot be read: {e}"))?;
-            }
-            toml::Value::Table(inner) => check(env, inner)?,
-            _ => {}
-        }
+/// The environment with every expression of the file, each under its own text: read once, used for each row.
+fn compiled(mapping: &Mapping) -> Result<Environment<'static>, String> {
+    let mut env = environment();
+    let mut all: Vec<&str> = vec![&mapping.group, &mapping.skip, &mapping.rows.line, &mapping.rows.sum];
+    for table in [&mapping.sale, &mapping.line_items, &mapping.tenders, &mapping.taxes] {
+        table.values().for_each(|value| texts(value, &mut all));
     }
-    Ok(())
+    for expression in all {
+        let added = env.add_template_owned(expression.to_owned(), expression.to_owned());
+        added.map_err(|e| format!("the expression {expression} cannot be read: {e}"))?;
+    }
+    Ok(env)
+}
+
+fn texts<'t>(value: &'t toml::Value, all: &mut Vec<&'t str>) {
+    match value {
+        toml::Value::String(text) => all.push(text),
+        toml::Value::Table(inner) => inner.values().for_each(|v| texts(v, all)),
+        toml::Value::Array(inner) => inner.iter().for_each(|v| texts(v, all)),
+        _ => {}
+    }
 }
 
 fn environment() -> Environment<'static> {
@@ -223,7 +226,7 @@ fn unescape(text: &str, encoding: &str) -> String {
 
 /// Maps a body. Faults of a group leave the others standing.
 pub fn map(mapping: &Mapping, setup: &Setup<'_>, body: &[u8]) -> Result<Mapped, Vec<Fault>> {
-    let env = environment();
+    let env = compiled(mapping).map_err(|why| vec![Fault::new("", "not_mapped", why)])?;
     let mut groups: Vec<(String, Vec<Value>)> = Vec::new();
     let mut places: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
     for (n, row) in rows(mapping, body)?.into_iter().enumerate() {
@@ -257,8 +260,27 @@ fn say(env: &Environment<'_>, expression: &str, context: &Value) -> Result<Strin
     if !expression.contains('{') {
         return Ok(expression.to_owned());
     }
-    let said = env.render_str(expression, Serde(context)).map_err(|e| format!("an expression has no value: {:?}", e.kind()))?;
-    Ok(said.chars().take(LONGEST).collect::<String>().trim().to_owned())
+    let mut said = Capped(Vec::new());
+    let done = env.get_template(expression).and_then(|template| template.render_captured_to(Serde(context), &mut said).map(|_| ()));
+    done.map_err(|e| format!("an expression has no value: {:?}", e.kind()))?;
+    Ok(String::from_utf8_lossy(&said.0).trim().to_owned())
+}
+
+/// Fuel bounds the steps of an expression; this bounds what they write.
+struct Capped(Vec<u8>);
+
+impl std::io::Write for Capped {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len().saturating_add(bytes.len()) > LONGEST {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn is_true(text: &str) -> bool {
@@ -479,6 +501,9 @@ mod tests {
         let loops = FREE.replace("{{ row.what }}", "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}");
         let body = br#"{"order": {"no": 7, "items": [{"what": "x"}]}}"#;
         assert_eq!(run(&loops, body).unwrap().faults.len(), 1);
+        let wide = FREE.replace("{{ row.what }}", "{% for a in range(100) %}{{ row.what }}{% endfor %}");
+        let body = format!("{{\"order\": {{\"no\": 7, \"items\": [{{\"what\": \"{}\"}}]}}}}", "x".repeat(9_000));
+        assert_eq!(run(&wide, body.as_bytes()).unwrap().faults.len(), 1);
         assert!(run(RULES, b"\"").unwrap().sales.is_empty());
         assert!(run(FREE, b"[1, null, {}]").unwrap().sales.iter().all(|(_, s)| Sale::parse(s).is_err()));
     }

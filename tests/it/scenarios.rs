@@ -33,7 +33,8 @@ fn fits(row: &Value, asked: &Value) -> bool {
 fn check(name: &str, report: &Value, expect: &Value) {
     assert_eq!(report["violations"], json!([]), "{name}");
     let sends = report["sends"].as_array().unwrap();
-    let short = || sends.iter().map(|s| format!("{} {} {} {} {}", s["at"], s["receipt"], s["channel"], s["to"], s["outcome"])).collect::<Vec<_>>();
+    let short =
+        || sends.iter().map(|s| format!("{} {} {} {} {}", s["at"], s["receipt"], s["channel"], s["to"], s["outcome"])).collect::<Vec<_>>();
     let asked = expect["sends"].as_array().unwrap();
     assert_eq!(sends.len(), asked.len(), "{name}: {:#?}", short());
     if expect["any_order"] == true {
