@@ -95,6 +95,36 @@ fn the_relay_is_checked_as_the_source_that_it_carries() {
     assert_eq!((bench.kind.verify)(&bench.setup(), &envelope.given(), late).word(), "stale");
 }
 
+/// The base64 of an HMAC over the parts.
+fn sign_base64(key: &str, parts: &[&[u8]]) -> String {
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+    let mut context = ring::hmac::Context::with_key(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes()));
+    parts.iter().for_each(|part| context.update(part));
+    BASE64_STANDARD.encode(context.sign())
+}
+
+#[test]
+fn what_is_authentic_and_of_no_use_is_no_fault_of_ours() {
+    for body in [&b"\xff\xfe"[..], b"{\"a\": ", br#"{"a": "\ud83d"}"#, &[b'['; 100_000]] {
+        let url = b"https://till-17.corner-market.example/hooks/square";
+        for (kind, header, signature) in [
+            ("square", "x-square-hmacsha256-signature", sign_base64("sq-sample-signature-key", &[url, body])),
+            ("shopify", "x-shopify-hmac-sha256", sign_base64("shopify-sample-client-secret", &[body])),
+            ("toast", "toast-signature", sign_base64("toast-sample-secret", &[body])),
+            ("clover", "x-clover-auth", "3c5c0f5e-9b1d-4a57-8e37-6c1f2b3a4d5e".to_owned()),
+            ("zapier", "authorization", "Bearer a-token-of-16-characters".to_owned()),
+            ("lan", "authorization", "Bearer a-token-of-16-characters".to_owned()),
+        ] {
+            let headers = pairs(&[(header, &signature), ("x-shopify-topic", "orders/paid")]);
+            let bench = bench(kind);
+            let verdict =
+                (bench.kind.verify)(&bench.setup(), &Given { headers: &headers, url: "", body }, Moment { now: UnixMs(0), good: true });
+            assert_eq!((verdict.word(), verdict.status()), ("not_json", 400), "{kind}");
+            assert!(matches!(bench.decode(&headers, body, &Answers::new()), Decoded::Unusable(_)), "{kind}");
+        }
+    }
+}
+
 #[test]
 fn stale_future_and_a_clock_that_is_not_known() {
     for (platform, after, good, is) in [
