@@ -113,7 +113,7 @@ CREATE TABLE contact(
 CREATE INDEX contact_email ON contact(email) WHERE email <> '';
 CREATE INDEX contact_phone ON contact(phone) WHERE phone <> '';
 
--- What a person allowed or forbade, entry by entry; the latest counts.
+-- What a person allowed or forbade, entry by entry; the one that came last counts.
 CREATE TABLE consent(
     id       INTEGER PRIMARY KEY,
     channel  TEXT NOT NULL,
@@ -127,7 +127,7 @@ CREATE TABLE consent(
     wording  TEXT NOT NULL DEFAULT '', -- version of the words that were agreed to
     origin   TEXT NOT NULL DEFAULT ''  -- the event that told it
 ) STRICT;
-CREATE INDEX consent_address ON consent(channel, address, purpose, at);
+CREATE INDEX consent_address ON consent(channel, address, purpose, id);
 
 -- Addresses of people who asked to be forgotten, as keyed hashes.
 CREATE TABLE erased(
