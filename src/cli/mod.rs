@@ -12,6 +12,7 @@ pub mod run;
 pub mod simulate;
 pub mod sms;
 pub mod socket;
+pub mod source;
 pub mod status;
 
 use crate::app;
@@ -141,6 +142,9 @@ enum Command {
     /// Accounts that send.
     #[command(subcommand)]
     Provider(ProviderCommand),
+    /// Ways for sales to come in.
+    #[command(subcommand)]
+    Source(SourceCommand),
     /// Text messages.
     #[command(subcommand)]
     Sms(sms::SmsCommand),
@@ -200,6 +204,12 @@ enum ProviderCommand {
     Classify(provider::ClassifyArgs),
     /// Whether a provider's call is authentic, and what it tells. Needs no agent.
     Callback(provider::CallbackArgs),
+}
+
+#[derive(Subcommand, Debug)]
+enum SourceCommand {
+    /// Whether a POS's request is authentic, and what it means. Needs no agent.
+    Decode(source::DecodeArgs),
 }
 
 /// What a command came to: what to print, or a failure in words with its exit code.
@@ -282,6 +292,7 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Provider(ProviderCommand::Request(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Provider(ProviderCommand::Classify(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Provider(ProviderCommand::Callback(args)) => tool(&mut global, args.run(now()), out, err),
+        Command::Source(SourceCommand::Decode(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Sms(command) => say(&global, sms::sms(&command), out, err),
         Command::Simulate(args) => simulate::simulate(&args, global.json, out, err),
     }

@@ -197,8 +197,8 @@ impl Snapshot<'_> {
     /// What was said last of a purpose on an address, in the order in which it came: a clock that was wrong must
     /// not make an old yes newer than a no. A state that this release does not know counts as no.
     pub fn consent(&self, channel: Channel, address: &str, purpose: Purpose) -> Result<Option<Entry>> {
-        let mut select = self
-            .sql("SELECT state, at FROM consent WHERE channel = ?1 AND address = ?2 AND purpose = ?3 ORDER BY id DESC LIMIT 1")?;
+        let mut select =
+            self.sql("SELECT state, at FROM consent WHERE channel = ?1 AND address = ?2 AND purpose = ?3 ORDER BY id DESC LIMIT 1")?;
         let row = select.query_row((channel.word(), address, purpose.word()), |row| {
             let state: String = row.get(0)?;
             Ok(Entry { state: State::from_word(&state).unwrap_or(State::Denied), at: UnixMs(row.get(1)?), renewed: UnixMs::default() })
