@@ -387,5 +387,5 @@ async fn stop_signal() {
 
 /// The types that the config may name.
 pub fn kinds() -> crate::config::Kinds {
-    crate::config::Kinds { sources: crate::sources::KINDS.to_vec(), providers: providers::kinds().iter().map(|k| k.keys).collect() }
+    crate::config::Kinds { sources: crate::sources::CONFIGURED.to_vec(), providers: providers::kinds().iter().map(|k| k.keys).collect() }
 }

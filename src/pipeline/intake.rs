@@ -172,6 +172,7 @@ pub(super) fn document(read: Snapshot<'_>, cx: &Context<'_>, origin: &Origin, sa
         contact: contact.as_ref(),
         channels: route.map(|r| r.channels.as_slice()).unwrap_or_default(),
         configured: &configured,
+        until: None,
         rules: &cx.config.routing,
         shop: &cx.config.shop,
         now: cx.now,
@@ -285,7 +286,11 @@ fn with_customer<'a>(read: Snapshot<'_>, posted: &'a Posted) -> Result<Cow<'a, P
     let mut posted = posted.clone();
     posted.sale.customer = document.map(|d| d.customer).unwrap_or_default();
     // What came later than the document, as a late contact does.
-    let either = |own: &mut String, known: &str| if own.is_empty() { known.clone_into(own) };
+    let either = |own: &mut String, known: &str| {
+        if own.is_empty() {
+            known.clone_into(own)
+        }
+    };
     either(&mut posted.sale.customer.email, &first.email);
     either(&mut posted.sale.customer.phone, &first.phone);
     posted.sale.customer.marketing_consent = None;
