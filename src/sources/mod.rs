@@ -38,6 +38,7 @@ mod tests;
 pub mod text;
 pub mod toast;
 pub mod value;
+pub mod ways;
 pub mod zapier;
 
 use crate::config::TypeKeys;
@@ -53,8 +54,10 @@ use crate::http::{Answer, Request, check_base_url, retry_after};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The types that a config may name: those whose running part is there.
-pub const CONFIGURED: &[TypeKeys] = &[lan::KEYS, network_tap::KEYS, serial_tap::KEYS];
+/// The types that a config may name.
+pub fn configured() -> Vec<TypeKeys> {
+    KINDS.iter().map(|kind| kind.keys).chain([relay::KEYS]).collect()
+}
 
 /// Every type of source that is known, in the fixed order.
 pub static KINDS: &[&Kind] = &[

@@ -58,6 +58,16 @@ impl Tx<'_> {
         self.sql("UPDATE receipt SET body = ?2 WHERE id = ?1")?.execute((receipt, body))?;
         Ok(())
     }
+
+    /// Takes away what was a receipt's document, unless a raw event has it.
+    pub fn drop_document(&self, receipt: i64, body: i64) -> Result<()> {
+        self.sql(
+            "DELETE FROM body WHERE id = ?2 AND NOT EXISTS (SELECT 1 FROM receipt r JOIN raw_event e ON e.seq = r.raw_event WHERE r.id = ?1 AND e.body = ?2)
+             AND NOT EXISTS (SELECT 1 FROM sighting s JOIN raw_event e ON e.seq = s.raw_event WHERE s.receipt = ?1 AND e.body = ?2)",
+        )?
+        .execute((receipt, body))?;
+        Ok(())
+    }
 }
 
 impl Snapshot<'_> {
@@ -65,6 +75,13 @@ impl Snapshot<'_> {
     pub fn receipt_of_native(&self, id: &str) -> Result<Option<Receipt>> {
         let sql = format!("SELECT {COLUMNS} WHERE receipt.id = (SELECT max(receipt) FROM native WHERE native.id = ?1)");
         Ok(self.sql(&sql)?.query_row([id], receipt).optional()?)
+    }
+
+    /// Receipts that have this id, the oldest first.
+    pub fn receipts_of_native(&self, id: &str, limit: u32) -> Result<Vec<Receipt>> {
+        let sql =
+            format!("SELECT {COLUMNS} WHERE receipt.id IN (SELECT receipt FROM native WHERE native.id = ?1) ORDER BY receipt.id LIMIT ?2");
+        Ok(self.sql(&sql)?.query_map((id, limit), receipt)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// The vendor's ids of a receipt.

@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod auth;
 pub mod health;
+pub mod hooks;
 pub mod outbox;
 pub mod pages;
 pub mod receipts;
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::dispatch::run::Handle;
 pub use crate::observe::metrics::Counters;
 use crate::pipeline;
+use crate::sources::ways::Ways;
 use crate::store::{Options, Readers, Writer};
 use crate::sys::clock::{Clock, Now};
 use crate::sys::device_key::DeviceKey;
@@ -39,6 +41,8 @@ pub struct Rules {
     pub composer: Arc<Composer>,
     /// Who may.
     pub keys: Arc<auth::Keys>,
+    /// The ways in.
+    pub ways: Ways,
 }
 
 /// What every handler works with.
@@ -61,6 +65,8 @@ pub struct Web {
     pub random: Arc<dyn Random>,
     /// The thread for heavy work.
     pub heavy: Heavy,
+    /// What the ways in share.
+    pub inbound: hooks::Inbound,
     /// Counters of this run.
     pub counters: Counters,
     /// Who spawns.
@@ -94,6 +100,11 @@ impl Web {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).keys.clone()
     }
 
+    /// The ways in as they are now.
+    pub fn ways(&self) -> Ways {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).ways.clone()
+    }
+
     /// What the pipeline works with.
     pub fn pipeline(&self) -> pipeline::Rules {
         pipeline::Rules { config: self.config(), key: self.key.clone(), random: self.random.clone() }
@@ -117,6 +128,7 @@ impl Web {
             .route("/v1/events/log", get(sales::event_log))
             .route("/v1/events/log/{seq}", get(sales::raw_event))
             .route("/v1/events/log/{seq}/replay", post(sales::replay))
+            .route("/hooks/{source}", post(hooks::post))
             .route("/v1/providers/{name}/resume", post(health::resume))
             .route("/v1/status", get(health::status))
             .route("/healthz", get(health::healthz))

@@ -52,7 +52,8 @@ impl Port {
             Ok(settings)
         })?;
         rustix::termios::ioctl_tiocexcl(&port)?;
-        Ok(Port(AsyncFd::register(port)?))
+        #[allow(deprecated)] // what took its place needs `unsafe`; a `SerialPort` owns its descriptor and keeps it
+        Ok(Port(AsyncFd::new(port)?))
     }
 
     /// Some bytes. A port that gives none is gone.
