@@ -5,6 +5,7 @@
 //! nothing new, what is in flight is waited for and recorded, the store is closed last.
 
 mod arrivals;
+mod taps;
 
 use crate::compose::Composer;
 use crate::config::Config;
@@ -14,6 +15,7 @@ use crate::dispatch::{Core, Facts, Note, TEST_INBOX, line::Line};
 use crate::http;
 use crate::pipeline::{intake, routine};
 use crate::providers::{self, Account, Idempotency};
+use crate::sources::tap::{self, live::Taps};
 use crate::sources::ways::Ways;
 use crate::store::budget::{Keep, Room};
 use crate::store::{Options, Readers, StoreError, rescue};
@@ -157,6 +159,7 @@ impl Agent {
             random,
             heavy: Heavy::start().map_err(|e| StartError::Folder("threads".into(), e))?,
             inbound,
+            taps: Taps::default(),
             counters: web::Counters::default(),
             supervisor: supervisor.clone(),
             no_room: AtomicBool::new(false),
@@ -167,6 +170,7 @@ impl Agent {
         let marker = web.store.path.with_file_name("running");
         housekeeping(&web, &supervisor, marker.exists());
         arrivals::start(&web, &client);
+        taps::start(&web);
         durable::replace(&marker, b"").map_err(|e| StartError::Folder(marker.display().to_string(), e))?;
         serve(&web, &supervisor, clock, listener, local);
         Ok(Agent { address, web, supervisor, _lock: lock, marker })
@@ -185,7 +189,9 @@ impl Agent {
     /// Stops in order.
     pub async fn stop(self) -> bool {
         tracing::info!("stopping");
-        let drained = self.supervisor.stop(GRACE).await;
+        // A print that is under way is finished first.
+        let more = if self.web.taps.is_empty() { Duration::ZERO } else { tap::FINISH };
+        let drained = self.supervisor.stop(GRACE + more).await;
         if drained {
             let _ = fs::remove_file(&self.marker); // its presence only means a check at the next start
         }
@@ -413,6 +419,6 @@ pub fn kinds() -> crate::config::Kinds {
     crate::config::Kinds {
         sources: crate::sources::configured(),
         providers: providers::kinds().iter().map(|k| k.keys).collect(),
-        check_source: Some(|config, name| crate::sources::ways::check(config, name, mapping)),
+        check_source: Some(|config, name| crate::sources::ways::check(config, name, mapping).and_then(|()| taps::check(config, name))),
     }
 }

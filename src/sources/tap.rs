@@ -16,7 +16,7 @@ use crate::domain::time::UnixMs;
 use crate::printer::fields::{self, Reading};
 use crate::printer::kind::Kind;
 use crate::printer::profile::Profile;
-use crate::printer::{self, Decoder, Dialect, Job, Multibyte, Rule, Settings, Table, report, sale};
+use crate::printer::{self, Decoder, Dialect, Job, Multibyte, Rule, Settings, Table, paint, report, sale};
 use crate::sources::Setup;
 use crate::sources::mask::mask;
 use crate::sys::supervisor::Stop;
@@ -137,9 +137,10 @@ impl Tap {
         Print { kind: reading.kind, began, bytes, whole, masked, report, sale }
     }
 
-    /// The page of kept bytes again: for its picture. Nothing where nothing was printed.
-    pub fn job(&self, bytes: &[u8]) -> Option<Job> {
-        printer::decode(bytes, self.settings.clone()).into_iter().next()
+    /// The paper of kept bytes as a PNG. `None` where nothing was printed.
+    pub fn picture(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let jobs = printer::decode(bytes, self.settings.clone());
+        jobs.first().map(|job| paint::png(&job.page, paint::WIDE))
     }
 
     fn sale(&self, job: &Job, reading: &Reading) -> Result<Value, String> {

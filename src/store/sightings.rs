@@ -2,6 +2,7 @@
 
 use super::receipts::{COLUMNS, Receipt, receipt};
 use super::{Result, Snapshot, Tx};
+use crate::domain::event::PRINT;
 use crate::domain::ids::ReceiptId;
 use crate::domain::time::UnixMs;
 use rusqlite::{OptionalExtension, params};
@@ -136,6 +137,21 @@ impl Snapshot<'_> {
     pub fn seen_before(&self, receipt: i64, content: &[u8; 16]) -> Result<bool> {
         let mut select = self.sql("SELECT EXISTS (SELECT 1 FROM sighting WHERE receipt = ?1 AND content = ?2)")?;
         Ok(select.query_row(params![receipt, content], |row| row.get(0))?)
+    }
+
+    /// Whether a raw event is another sighting of a receipt.
+    pub fn is_sighting(&self, raw_event: i64) -> Result<bool> {
+        let mut select = self.sql("SELECT EXISTS (SELECT 1 FROM sighting WHERE raw_event = ?1)")?;
+        Ok(select.query_row([raw_event], |row| row.get(0))?)
+    }
+
+    /// The print of a receipt, where a tap saw it: the tap, and the body with its bytes.
+    pub fn print_of(&self, receipt: i64) -> Result<Option<(String, i64)>> {
+        let mut select = self.sql(
+            "SELECT e.source, e.body FROM raw_event e WHERE e.kind = ?2 AND e.seq IN
+             (SELECT raw_event FROM receipt WHERE id = ?1 UNION SELECT raw_event FROM sighting WHERE receipt = ?1) ORDER BY e.seq LIMIT 1",
+        )?;
+        Ok(select.query_row((receipt, PRINT), |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
     }
 
     /// By how much the last sales of a till differ from when they came, in milliseconds, newest first.

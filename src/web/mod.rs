@@ -14,12 +14,14 @@ pub mod receipts;
 pub mod sales;
 pub mod serve;
 pub mod stream;
+pub mod taps;
 
 use crate::compose::Composer;
 use crate::config::Config;
 use crate::dispatch::run::Handle;
 pub use crate::observe::metrics::Counters;
 use crate::pipeline;
+use crate::sources::tap::live::Taps;
 use crate::sources::ways::Ways;
 use crate::store::{Options, Readers, Writer};
 use crate::sys::clock::{Clock, Now};
@@ -67,6 +69,8 @@ pub struct Web {
     pub heavy: Heavy,
     /// What the ways in share.
     pub inbound: hooks::Inbound,
+    /// Taps on printers.
+    pub taps: Taps,
     /// Counters of this run.
     pub counters: Counters,
     /// Who spawns.
@@ -121,6 +125,8 @@ impl Web {
             .route("/v1/receipts/{id}/explain", get(receipts::explain))
             .route("/v1/receipts/{id}/resend", post(receipts::resend))
             .route("/v1/receipts/{id}/contact", post(receipts::contact))
+            .route("/v1/taps", get(taps::list))
+            .route("/v1/taps/{name}/live", get(taps::live))
             .route("/v1/outbox", get(outbox::list))
             .route("/v1/outbox/{id}", get(outbox::show))
             .route("/v1/outbox/{id}/{action}", post(outbox::act))

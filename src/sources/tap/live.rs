@@ -1,5 +1,6 @@
 //! What is known of running taps, and their prints as they come: for `tap sniff`, `status` and tests.
 
+use super::Tap;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,9 +16,10 @@ pub struct Taps(Arc<Mutex<BTreeMap<String, Live>>>);
 
 impl Taps {
     /// A tap that runs from now on.
-    pub fn add(&self, name: &str, kind: &'static str) -> Live {
+    pub fn add(&self, tap: Tap, kind: &'static str) -> Live {
+        let name = tap.name.clone();
         let live = Live(Arc::new(Inner {
-            name: name.to_owned(),
+            tap: Arc::new(tap),
             kind,
             state: Mutex::default(),
             passed: AtomicU64::new(0),
@@ -25,7 +27,7 @@ impl Taps {
             missed: AtomicU64::new(0),
             told: broadcast::channel(WAITING).0,
         }));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), live.clone());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, live.clone());
         live
     }
 
@@ -50,7 +52,7 @@ impl Taps {
 pub struct Live(Arc<Inner>);
 
 struct Inner {
-    name: String,
+    tap: Arc<Tap>,
     kind: &'static str,
     state: Mutex<State>,
     passed: AtomicU64,
@@ -67,6 +69,11 @@ struct State {
 }
 
 impl Live {
+    /// Its settings.
+    pub fn tap(&self) -> Arc<Tap> {
+        self.0.tap.clone()
+    }
+
     /// Says how it is: `listening`, `printing`, `waiting` with the reason. True where that is new.
     pub fn set(&self, word: &'static str, why: &str) -> bool {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +112,7 @@ impl Live {
     fn shown(&self) -> Value {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        json!({"name": self.0.name, "type": self.0.kind, "state": state.word, "why": state.why, "listens": state.listens,
+        json!({"name": self.0.tap.name, "type": self.0.kind, "state": state.word, "why": state.why, "listens": state.listens,
             "bytes": count(&self.0.passed), "prints": count(&self.0.prints), "gaps": count(&self.0.missed)})
     }
 }
