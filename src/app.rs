@@ -4,6 +4,9 @@
 //! uncertain, templates, accounts, sockets, dispatch, housekeeping, server. Stop order: the server takes
 //! nothing new, what is in flight is waited for and recorded, the store is closed last.
 
+mod arrivals;
+mod taps;
+
 use crate::compose::Composer;
 use crate::config::Config;
 use crate::config::checked::{Provider as Settings, Rate};
@@ -12,6 +15,8 @@ use crate::dispatch::{Core, Facts, Note, TEST_INBOX, line::Line};
 use crate::http;
 use crate::pipeline::{intake, routine};
 use crate::providers::{self, Account, Idempotency};
+use crate::sources::tap::{self, live::Taps};
+use crate::sources::ways::Ways;
 use crate::store::budget::{Keep, Room};
 use crate::store::{Options, Readers, StoreError, rescue};
 use crate::sys::clock::{Clock, SystemClock};
@@ -24,6 +29,7 @@ use crate::web::serve::Server;
 use crate::web::{self, Web};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -105,13 +111,14 @@ impl Agent {
         let key = Arc::new(key);
         let composer = Arc::new(composer(&config)?);
         let accounts = accounts(&config)?;
+        let client = Arc::new(http::Client::new());
         let mut facts = facts(&config, &accounts);
         if outside.courier.is_some() {
             facts.values_mut().for_each(|f| f.local = false); // it decides what can be reached
         }
-        let courier = outside.courier.unwrap_or_else(|| {
-            Arc::new(Accounts { accounts, http: Arc::new(http::Client::new()), line_probe: config.agent.line_probe.clone() })
-        });
+        let courier = outside
+            .courier
+            .unwrap_or_else(|| Arc::new(Accounts { accounts, http: client.clone(), line_probe: config.agent.line_probe.clone() }));
         let now = clock.now();
         let online = readers.read(|read| read.fact("online_ms")).await?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
         let line = Line::new(now, Duration::from_millis(online));
@@ -139,8 +146,10 @@ impl Agent {
             supervisor: supervisor.clone(),
         };
         let dispatch = shell.start(core);
+        let inbound = web::hooks::Inbound::new(config.sources.keys());
+        let ways = ways(&config);
         let web = Arc::new(Web {
-            rules: RwLock::new(web::Rules { keys: Arc::new(web::auth::Keys::new(&config)), config, composer }),
+            rules: RwLock::new(web::Rules { keys: Arc::new(web::auth::Keys::new(&config)), config, composer, ways }),
             key,
             writer,
             readers,
@@ -149,6 +158,8 @@ impl Agent {
             clock: clock.clone(),
             random,
             heavy: Heavy::start().map_err(|e| StartError::Folder("threads".into(), e))?,
+            inbound,
+            taps: Taps::default(),
             counters: web::Counters::default(),
             supervisor: supervisor.clone(),
             no_room: AtomicBool::new(false),
@@ -158,6 +169,8 @@ impl Agent {
         });
         let marker = web.store.path.with_file_name("running");
         housekeeping(&web, &supervisor, marker.exists());
+        arrivals::start(&web, &client);
+        taps::start(&web);
         durable::replace(&marker, b"").map_err(|e| StartError::Folder(marker.display().to_string(), e))?;
         serve(&web, &supervisor, clock, listener, local);
         Ok(Agent { address, web, supervisor, _lock: lock, marker })
@@ -176,7 +189,9 @@ impl Agent {
     /// Stops in order.
     pub async fn stop(self) -> bool {
         tracing::info!("stopping");
-        let drained = self.supervisor.stop(GRACE).await;
+        // A print that is under way is finished first.
+        let more = if self.web.taps.is_empty() { Duration::ZERO } else { tap::FINISH };
+        let drained = self.supervisor.stop(GRACE + more).await;
         if drained {
             let _ = fs::remove_file(&self.marker); // its presence only means a check at the next start
         }
@@ -385,7 +400,25 @@ async fn stop_signal() {
     }
 }
 
+/// The ways in of a config. A mapping file that cannot be read is one that says nothing: the check told it.
+pub fn ways(config: &Config) -> Ways {
+    Ways::new(config, |path| mapping(path).unwrap_or_default())
+}
+
+/// The text of a mapping file.
+fn mapping(path: &str) -> Result<String, String> {
+    const MOST: u64 = 1 << 20;
+    let mut text = String::new();
+    let file = File::open(path).map_err(|e| e.kind().to_string())?;
+    file.take(MOST).read_to_string(&mut text).map_err(|e| e.kind().to_string())?;
+    Ok(text)
+}
+
 /// The types that the config may name.
 pub fn kinds() -> crate::config::Kinds {
-    crate::config::Kinds { sources: crate::sources::CONFIGURED.to_vec(), providers: providers::kinds().iter().map(|k| k.keys).collect() }
+    crate::config::Kinds {
+        sources: crate::sources::configured(),
+        providers: providers::kinds().iter().map(|k| k.keys).collect(),
+        check_source: Some(|config, name| crate::sources::ways::check(config, name, mapping).and_then(|()| taps::check(config, name))),
+    }
 }

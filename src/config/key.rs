@@ -1,5 +1,6 @@
 //! The key table: each key once, with its shape, default and meaning.
 
+use crate::config::checked::Config;
 use crate::domain::channel::Channel;
 
 /// What a value looks like.
@@ -109,4 +110,6 @@ pub struct Kinds {
     pub sources: Vec<TypeKeys>,
     /// Types of `[providers.NAME]`.
     pub providers: Vec<TypeKeys>,
+    /// Whether a source makes sense as its type sees it, by its name. The error is a sentence for people.
+    pub check_source: Option<fn(&Config, &str) -> Result<(), String>>,
 }

@@ -4,6 +4,9 @@ use crate::domain::fault::Fault;
 use crate::domain::time::UnixMs;
 use serde_json::{Map, Value};
 
+/// The type of a print that a tap took off a till's printer stream.
+pub const PRINT: &str = "print.captured";
+
 /// The event types of the contract, section 2.
 pub const TYPES: &[&str] = &[
     "sale.completed",
@@ -30,7 +33,7 @@ pub const TYPES: &[&str] = &[
     "ticket.created",
     "device.reading",
     "device.alarm",
-    "print.captured",
+    PRINT,
     "message.delivered",
     "message.bounced",
     "message.complained",

@@ -24,6 +24,47 @@ pub struct Counters {
     pub limited: AtomicU64,
 }
 
+/// Requests of one source since the start, by result.
+#[derive(Default)]
+#[allow(missing_docs)] // the words of the label
+pub struct SourceCounters {
+    pub accepted: AtomicU64,
+    pub duplicate: AtomicU64,
+    pub conflict: AtomicU64,
+    pub refused: AtomicU64,
+    pub unusable: AtomicU64,
+    pub unavailable: AtomicU64,
+    pub limited: AtomicU64,
+    /// Card numbers and the like that were masked.
+    pub masked: AtomicU64,
+}
+
+/// The requests of sources, after [`text`].
+pub fn sources<'a>(all: impl Iterator<Item = (&'a str, &'a SourceCounters)>) -> String {
+    let mut out = String::from(
+        "# HELP tillpost_source_requests_total Requests of sources by result.\n# TYPE tillpost_source_requests_total counter\n",
+    );
+    let mut masked = String::from(
+        "# HELP tillpost_source_masked_total Card numbers and the like that were masked.\n# TYPE tillpost_source_masked_total counter\n",
+    );
+    for (name, c) in all {
+        for (word, counter) in [
+            ("accepted", &c.accepted),
+            ("duplicate", &c.duplicate),
+            ("conflict", &c.conflict),
+            ("refused", &c.refused),
+            ("unusable", &c.unusable),
+            ("unavailable", &c.unavailable),
+            ("limited", &c.limited),
+        ] {
+            let n = counter.load(Ordering::Relaxed);
+            let _ = writeln!(out, "tillpost_source_requests_total{{source=\"{name}\",result=\"{word}\"}} {n}");
+        }
+        let _ = writeln!(masked, "tillpost_source_masked_total{{source=\"{name}\"}} {}", c.masked.load(Ordering::Relaxed));
+    }
+    out + &masked
+}
+
 impl Counters {
     /// One more.
     pub fn count(counter: &AtomicU64) {

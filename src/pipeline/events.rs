@@ -48,6 +48,20 @@ pub fn keep(
     Ok(Ok(true))
 }
 
+/// Acts on an event that another raw event told; false where it was told before.
+pub(super) fn told(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, event: &Event, seq: i64) -> Result<bool> {
+    let key = dedup_key("event", &[&origin.source, &event.id]);
+    if tx.read().recall(&key)?.is_some() {
+        return Ok(false);
+    }
+    let document = json!({"type": event.kind, "id": event.id, "time": event.time.rfc3339(), "subject": event.subject, "data": event.data});
+    let bytes = document.to_string().into_bytes();
+    let body = tx.put_body(&Body::pack(&bytes))?;
+    tx.remember(&key, cx.now.wall, &hash16(&bytes), "stored")?;
+    act(tx, cx, origin, event, seq, body)?;
+    Ok(true)
+}
+
 /// Acts on an event that was kept and not decided.
 pub(super) fn decide_kept(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, raw: &RawEvent, bytes: &[u8]) -> Result<()> {
     let bytes = if is_secret(&raw.kind) { cx.key.open(bytes).unwrap_or_default() } else { bytes.to_vec() };
@@ -90,7 +104,7 @@ fn act(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, event: &Event, seq: i64, b
 }
 
 /// The shop's rules on a sale, beside the customer's document: rules of its own, and what the staff hear at once.
-pub(super) fn of_sale(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale, about: &About<'_>, seq: i64) -> Result<()> {
+pub(super) fn of_sale(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale, about: &About<'_>, body: i64) -> Result<()> {
     let kind = match intake::kind_of(sale) {
         Kind::Receipt => "sale.completed",
         _ if sale.transaction_type.word() == "void" => "sale.voided",
@@ -102,7 +116,6 @@ pub(super) fn of_sale(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale
     if own.peek().is_none() && !told {
         return Ok(());
     }
-    let body = tx.read().raw_event_body(seq)?;
     let data: Value = serde_json::from_slice(&tx.read().body(body)?).unwrap_or_default();
     let shown = shown(origin, kind, &sale.transaction_id, sale.at, &sale.transaction_id, &data);
     let event = tx.put_body(&Body::pack(shown.to_string().as_bytes()))?;

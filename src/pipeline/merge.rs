@@ -136,7 +136,8 @@ fn fill(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, first: &
     let bytes = tx.read().body(first.body)?;
     let before = serde_json::from_slice(&bytes).ok().and_then(|v| Sale::parse(&v).ok());
     if before.is_none_or(|before| richness(&posted.sale) > richness(&before)) {
-        tx.set_document(first.row, tx.read().raw_event_body(raw_event)?)?;
+        tx.set_document(first.row, intake::document_body(tx, posted, raw_event)?)?;
+        tx.drop_document(first.row, first.body)?;
     }
     let (email, phone) = addresses(cx.config, &posted.sale);
     let either = |a: &str, b: &str| if a.is_empty() { b.to_owned() } else { a.to_owned() };

@@ -2,7 +2,7 @@
 //! file what they have, with a key or a Standard Webhooks signature.
 
 use crate::config::TypeKeys;
-use crate::config::key::{Shape, default, optional};
+use crate::config::key::{Shape, optional};
 use crate::domain::event::Event;
 use crate::domain::fault::Fault;
 use crate::domain::ids::{hash16, hex};
@@ -11,29 +11,7 @@ use crate::sources::{Decoded, Given, Kind, Moment, RECEIPTS, Raw, Setup, TEST, T
 use serde_json::Value;
 use std::sync::OnceLock;
 
-/// `type = "lan"`.
-pub const KEYS: TypeKeys = TypeKeys {
-    name: "lan",
-    doc: "Tills and scripts in the shop that post sales over HTTP with a token.",
-    channels: &[],
-    keys: &[
-        optional(
-            "tokens",
-            Shape::List(&Shape::Secret),
-            "Keys that are accepted at /v1/sales and /v1/events, the current and the previous one.",
-        ),
-        default(
-            "receipts",
-            Shape::Word(&["always", "registered", "on_request", "never"]),
-            "\"always\"",
-            "When customers get a receipt by themselves.",
-        ),
-        default("test", Shape::Bool, "false", "Its messages reach the test inbox only."),
-    ],
-    example: "tokens = [\"a-token-of-16-characters-or-more\"]",
-};
-
-/// The same with signatures and mapping, for whom wires them.
+/// What it is.
 pub static KIND: Kind = Kind {
     keys: TypeKeys {
         name: "lan",

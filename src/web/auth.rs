@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::config::checked::{IpNet, Rate, Receipts};
 use crate::domain::ids::sha256;
 use crate::observe::metrics::Counters;
-use crate::pipeline::intake::Origin;
+use crate::pipeline::intake::{self, Origin};
 use crate::sys::clock::Mono;
 use axum::extract::{Extension, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -112,15 +112,9 @@ impl Keys {
             }
         }
         for (name, source) in config.sources.iter().filter(|(_, s)| s.kind == "lan") {
-            let receipts = match source.settings.text("receipts") {
-                "registered" => Receipts::Registered,
-                "on_request" => Receipts::OnRequest,
-                "never" => Receipts::Never,
-                _ => Receipts::Always,
-            };
+            let origin = intake::origin_of(config, name);
             for key in source.settings.secrets("tokens") {
-                let test = source.settings.flag("test") || key.expose().starts_with("tp_test_");
-                let origin = Origin { till: name.clone(), source: name.clone(), test, receipts, overlaps: true };
+                let origin = Origin { test: origin.test || key.expose().starts_with("tp_test_"), ..origin.clone() };
                 by_hash.insert(sha256(key.expose().as_bytes()), (origin, Vec::new()));
             }
         }

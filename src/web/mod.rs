@@ -7,18 +7,22 @@
 pub mod answer;
 pub mod auth;
 pub mod health;
+pub mod hooks;
 pub mod outbox;
 pub mod pages;
 pub mod receipts;
 pub mod sales;
 pub mod serve;
 pub mod stream;
+pub mod taps;
 
 use crate::compose::Composer;
 use crate::config::Config;
 use crate::dispatch::run::Handle;
 pub use crate::observe::metrics::Counters;
 use crate::pipeline;
+use crate::sources::tap::live::Taps;
+use crate::sources::ways::Ways;
 use crate::store::{Options, Readers, Writer};
 use crate::sys::clock::{Clock, Now};
 use crate::sys::device_key::DeviceKey;
@@ -39,6 +43,8 @@ pub struct Rules {
     pub composer: Arc<Composer>,
     /// Who may.
     pub keys: Arc<auth::Keys>,
+    /// The ways in.
+    pub ways: Ways,
 }
 
 /// What every handler works with.
@@ -61,6 +67,10 @@ pub struct Web {
     pub random: Arc<dyn Random>,
     /// The thread for heavy work.
     pub heavy: Heavy,
+    /// What the ways in share.
+    pub inbound: hooks::Inbound,
+    /// Taps on printers.
+    pub taps: Taps,
     /// Counters of this run.
     pub counters: Counters,
     /// Who spawns.
@@ -94,6 +104,11 @@ impl Web {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).keys.clone()
     }
 
+    /// The ways in as they are now.
+    pub fn ways(&self) -> Ways {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).ways.clone()
+    }
+
     /// What the pipeline works with.
     pub fn pipeline(&self) -> pipeline::Rules {
         pipeline::Rules { config: self.config(), key: self.key.clone(), random: self.random.clone() }
@@ -110,6 +125,8 @@ impl Web {
             .route("/v1/receipts/{id}/explain", get(receipts::explain))
             .route("/v1/receipts/{id}/resend", post(receipts::resend))
             .route("/v1/receipts/{id}/contact", post(receipts::contact))
+            .route("/v1/taps", get(taps::list))
+            .route("/v1/taps/{name}/live", get(taps::live))
             .route("/v1/outbox", get(outbox::list))
             .route("/v1/outbox/{id}", get(outbox::show))
             .route("/v1/outbox/{id}/{action}", post(outbox::act))
@@ -117,6 +134,7 @@ impl Web {
             .route("/v1/events/log", get(sales::event_log))
             .route("/v1/events/log/{seq}", get(sales::raw_event))
             .route("/v1/events/log/{seq}/replay", post(sales::replay))
+            .route("/hooks/{source}", post(hooks::post))
             .route("/v1/providers/{name}/resume", post(health::resume))
             .route("/v1/status", get(health::status))
             .route("/healthz", get(health::healthz))

@@ -48,7 +48,15 @@ pub async fn post_sale(
     let receipt_id = ReceiptId::new(now.wall.0, random::bytes(web.random.as_ref()));
     let read = move || {
         let read = lan::sale(&bytes)?;
-        Ok(Posted { body: Packed::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key, event_id: None })
+        Ok(Posted {
+            body: Packed::pack(&bytes),
+            document: None,
+            sale: read.value,
+            content: read.content,
+            receipt_id,
+            idempotency_key,
+            event_id: None,
+        })
     };
     let posted = match body_size(&headers) > LARGE {
         true => web

@@ -40,6 +40,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "sys",
             "web",
             "simulate",
+            "printer",
         ],
     ),
     (
