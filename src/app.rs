@@ -4,7 +4,10 @@
 //! uncertain, templates, accounts, sockets, dispatch, housekeeping, server. Stop order: the server takes
 //! nothing new, what is in flight is waited for and recorded, the store is closed last.
 
+mod access;
 mod arrivals;
+mod lookups;
+mod pull;
 
 use crate::compose::Composer;
 use crate::config::Config;

@@ -53,7 +53,7 @@ impl Tx<'_> {
     /// Keeps what came, to be decoded at once.
     pub fn put_arrival(&self, event: &NewRawEvent<'_>, headers: &str) -> Result<i64> {
         let seq = self.put_raw_event(event)?;
-        self.sql("INSERT INTO arrival(raw_event, headers, due) VALUES(?1, ?2, ?3)")?.execute(params![seq, headers, event.at.0])?;
+        self.sql("INSERT INTO arrival(raw_event, headers, due) VALUES(?1, ?2, 0)")?.execute(params![seq, headers])?;
         Ok(seq)
     }
 

@@ -8,10 +8,10 @@ use crate::domain::text::one_line;
 use crate::domain::time::UnixMs;
 use crate::observe::metrics::{Counters, SourceCounters};
 use crate::pipeline::inbound::{self, Arrived, Kept};
-use crate::pipeline::intake;
+use crate::pipeline::intake::{self, Origin};
 use crate::sources::relay::{self, Envelope};
 use crate::sources::ways::{Way, Ways};
-use crate::sources::{Answers, Decoded, Given, Moment, Raw, Verdict, Via, mask};
+use crate::sources::{Answers, Decoded, Given, Moment, Raw, Verdict, Via, mask, sign};
 use crate::store::StoreError;
 use crate::store::inbox::Body as Packed;
 use crate::store::lookups::HOOK;
@@ -113,8 +113,7 @@ async fn take(web: &Shared, name: &str, doing: &Doing, uri: &Uri, headers: &Head
     let now = web.clock.now();
     let limit = web.config().http.body_limit.max(LEAST_LIMIT);
     let bytes = read_capped(headers, body, limit).await?;
-    let headers: Vec<(String, String)> =
-        headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
+    let headers = as_text(headers);
     let (given_bytes, url, ways) = (bytes, uri.to_string(), web.ways());
     let moment = Moment { now: now.wall, good: now.good };
     let relayed = web.config().sources.get(name).is_some_and(|source| source.kind == relay::KEYS.name);
@@ -127,6 +126,32 @@ async fn take(web: &Shared, name: &str, doing: &Doing, uri: &Uri, headers: &Head
     let judged = if large { web.heavy.run(judge).await.ok_or_else(|| refused_as("unreadable"))? } else { judge() };
     let judged = judged.ok_or_else(|| Problem::not_found("source"))?;
     answer(web, name, doing, judged).await
+}
+
+/// The `lan` source that signed a posted sale or event.
+pub fn signer(web: &Web, headers: &HeaderMap, bytes: &[u8]) -> Answer<Origin> {
+    let headers: Vec<(String, String)> = as_text(headers);
+    let (given, now) = (Given { headers: &headers, url: "", body: bytes }, web.clock.now());
+    let moment = Moment { now: now.wall, good: now.good };
+    let mut why = "bad_signature";
+    for way in web.ways().all().filter(|way| way.kind.keys.name == "lan") {
+        let setup = way.setup();
+        match sign::standard_webhooks(&given, &setup.secrets("signing_secrets"), moment) {
+            Verdict::Accepted => return Ok(intake::origin_of(&web.config(), &way.name)),
+            Verdict::ClockUnknown => return Err(clock_unknown()),
+            verdict => why = verdict.word(),
+        }
+    }
+    Err(Problem::new(StatusCode::UNAUTHORIZED, why, "the request is not authentic"))
+}
+
+fn as_text(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect()
+}
+
+fn clock_unknown() -> Problem {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "clock_unknown", "this box does not know the time yet; try again");
+    Problem { retry_after: Some(60), ..problem }
 }
 
 /// What was made of a request.
@@ -204,7 +229,7 @@ fn keepable(way: &Arc<Way>, headers: &[(String, String)], url: &str, bytes: &[u8
         content: content(&masked),
         body: Packed::pack(&masked),
         headers: if kept.is_empty() { String::new() } else { json!(kept).to_string() },
-        masked: hits.cards + hits.tracks + hits.codes + hits.benefits,
+        masked: hits.sum(),
         decoded,
         pull: false,
     }
@@ -258,10 +283,7 @@ async fn answer(web: &Shared, name: &str, doing: &Doing, mut judged: Judged) -> 
             limited(web, name, false)?;
             return Err(refused_as(why));
         }
-        Verdict::ClockUnknown => {
-            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "clock_unknown", "this box does not know the time yet; try again");
-            return Err(Problem { retry_after: Some(60), ..problem });
-        }
+        Verdict::ClockUnknown => return Err(clock_unknown()),
     }
     limited(web, name, true)?;
     if judged.pull {
