@@ -6,6 +6,7 @@
 
 mod access;
 mod arrivals;
+mod folders;
 mod lookups;
 mod pull;
 
@@ -117,9 +118,9 @@ impl Agent {
         if outside.courier.is_some() {
             facts.values_mut().for_each(|f| f.local = false); // it decides what can be reached
         }
-        let courier = outside.courier.unwrap_or_else(|| {
-            Arc::new(Accounts { accounts, http: client.clone(), line_probe: config.agent.line_probe.clone() })
-        });
+        let courier = outside
+            .courier
+            .unwrap_or_else(|| Arc::new(Accounts { accounts, http: client.clone(), line_probe: config.agent.line_probe.clone() }));
         let now = clock.now();
         let online = readers.read(|read| read.fact("online_ms")).await?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
         let line = Line::new(now, Duration::from_millis(online));

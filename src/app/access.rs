@@ -198,7 +198,8 @@ impl Access {
     fn given(&self) -> String {
         let setup = self.way.setup();
         let settings = &setup.source.settings;
-        let parts = [setup.text("client_id").to_owned(), settings.secret("refresh_token").expose().to_owned(), setup.text("api_base").to_owned()];
+        let parts =
+            [setup.text("client_id").to_owned(), settings.secret("refresh_token").expose().to_owned(), setup.text("api_base").to_owned()];
         hex(&hash16(parts.join("\n").as_bytes()))
     }
 

@@ -1,7 +1,7 @@
 //! The work behind the ways in: what was kept is decoded and taken, soon after its answer, and again whenever
 //! more of it is known.
 
-use super::{access, lookups, pull};
+use super::{access, folders, lookups, pull};
 use crate::http;
 use crate::pipeline::inbound::{self, Waits};
 use crate::pipeline::intake;
@@ -31,6 +31,7 @@ pub fn start(web: &Arc<Web>, http: &Arc<http::Client>) {
     }
     let shared = web.clone();
     web.supervisor.spawn("decode", Restart::OnFailure, move |stop| decode(shared.clone(), stop));
+    folders::start(web);
     for way in web.ways().all().filter(|way| way.kind.api.is_some()) {
         let access = Arc::new(access::Access::new(way.clone(), web.clone(), http.clone()));
         let asking = access.clone();

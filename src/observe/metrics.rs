@@ -43,8 +43,12 @@ pub struct SourceCounters {
 
 /// The requests of sources, after [`text`].
 pub fn sources<'a>(all: impl Iterator<Item = (&'a str, &'a SourceCounters)>) -> String {
-    let mut out = String::from("# HELP tillpost_source_requests_total Requests of sources by result.\n# TYPE tillpost_source_requests_total counter\n");
-    let mut masked = String::from("# HELP tillpost_source_masked_total Card numbers and the like that were masked.\n# TYPE tillpost_source_masked_total counter\n");
+    let mut out = String::from(
+        "# HELP tillpost_source_requests_total Requests of sources by result.\n# TYPE tillpost_source_requests_total counter\n",
+    );
+    let mut masked = String::from(
+        "# HELP tillpost_source_masked_total Card numbers and the like that were masked.\n# TYPE tillpost_source_masked_total counter\n",
+    );
     for (name, c) in all {
         for (word, counter) in [
             ("accepted", &c.accepted),

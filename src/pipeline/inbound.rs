@@ -128,7 +128,8 @@ pub fn apply(
         return Ok(true);
     }
     if let [(place, faults), ..] = told.rejected.as_slice() {
-        let text = format!("{} of {} not taken; {place}: {}", told.rejected.len(), told.rejected.len() + told.events.len(), in_words(faults));
+        let text =
+            format!("{} of {} not taken; {place}: {}", told.rejected.len(), told.rejected.len() + told.events.len(), in_words(faults));
         end(tx, event.seq, "done", Some(&text))?;
     } else if told.lookups.is_empty() {
         end(tx, event.seq, "done", why)?;
@@ -186,6 +187,9 @@ fn take(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, event: &RawEvent, meaning
     let Ok(posted) = posted(cx, meaning) else { return Ok(Some("no_document")) };
     let Some(mut posted) = posted else {
         let new = events::told(tx, cx, origin, &meaning.event, event.seq)?;
+        if new && meaning.event.kind == "contact.export_requested" {
+            tx.raise("export_requested", &meaning.event.id, cx.now.wall)?; // a person has to answer it
+        }
         return Ok((!new).then_some("repeat"));
     };
     let sold = meaning.event.kind == "sale.completed";
@@ -297,4 +301,3 @@ fn link_refunds(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale, rece
     }
     Ok(())
 }
-

@@ -110,7 +110,8 @@ impl Tx<'_> {
     }
 
     fn shed_raw_events(&self, before: UnixMs, most: u32) -> Result<usize> {
-        let mut old = self.sql("SELECT seq, body FROM raw_event WHERE at < ?1 AND state NOT IN ('new', 'waiting') ORDER BY seq LIMIT ?2")?;
+        let mut old =
+            self.sql("SELECT seq, body FROM raw_event WHERE at < ?1 AND state NOT IN ('new', 'waiting') ORDER BY seq LIMIT ?2")?;
         let rows: Vec<(i64, i64)> =
             old.query_map((before.0, most), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
         for (seq, body) in &rows {

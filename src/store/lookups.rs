@@ -84,7 +84,8 @@ impl Tx<'_> {
     pub fn answer_lookup(&self, l: &Lookup, answer: Option<&Body>, now: UnixMs) -> Result<()> {
         let body = answer.map(|body| self.put_body(body)).transpose()?;
         let state = if body.is_some() { "found" } else { "absent" };
-        let mut update = self.sql("UPDATE lookup SET state = ?2, answer = ?3, due = NULL, tries = tries + 1 WHERE id = ?1 AND due IS NOT NULL")?;
+        let mut update =
+            self.sql("UPDATE lookup SET state = ?2, answer = ?3, due = NULL, tries = tries + 1 WHERE id = ?1 AND due IS NOT NULL")?;
         if update.execute(params![l.id, state, body])? == 0 {
             return body.map_or(Ok(()), |body| self.drop_body(body)); // its raw event is gone
         }
@@ -106,11 +107,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes the newest state of a business key; false where a newer one was told already.
+    /// Notes the newest state of a business key; false where a newer one was told already. One without a version
+    /// is older than any with one.
     pub fn put_told(&self, source: &str, business_key: &str, version: i64, at: UnixMs) -> Result<bool> {
         let mut insert = self.sql(
             "INSERT INTO told(source, business_key, at, version) VALUES(?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at WHERE excluded.version >= version OR excluded.version = 0",
+             ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at WHERE excluded.version >= version",
         )?;
         Ok(insert.execute(params![source, business_key, at.0, version])? == 1)
     }

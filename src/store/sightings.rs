@@ -79,7 +79,8 @@ impl Snapshot<'_> {
 
     /// Receipts that have this id, the oldest first.
     pub fn receipts_of_native(&self, id: &str, limit: u32) -> Result<Vec<Receipt>> {
-        let sql = format!("SELECT {COLUMNS} WHERE receipt.id IN (SELECT receipt FROM native WHERE native.id = ?1) ORDER BY receipt.id LIMIT ?2");
+        let sql =
+            format!("SELECT {COLUMNS} WHERE receipt.id IN (SELECT receipt FROM native WHERE native.id = ?1) ORDER BY receipt.id LIMIT ?2");
         Ok(self.sql(&sql)?.query_map((id, limit), receipt)?.collect::<rusqlite::Result<_>>()?)
     }
 

@@ -1,8 +1,8 @@
 //! `POST /v1/sales` and `POST /v1/events`: what tills say. Answered only after the commit.
 
 use super::answer::{Answer, Problem, read_as};
-use super::{Shared, Web, hooks};
 use super::auth::Who;
+use super::{Shared, Web, hooks};
 use crate::config::Config;
 use crate::config::checked::{Settings, Source};
 use crate::domain::fault::Fault;
@@ -57,7 +57,15 @@ pub async fn post_sale(
         let strict = config.sources.get(&till).is_some_and(|source| source.strict);
         let read = if strict { lan::sale_strictly(json)? } else { lan::sale(json)? };
         let document = xml.as_deref().map(Packed::pack);
-        Ok(Posted { body: Packed::pack(&masked), document, sale: read.value, content: read.content, receipt_id, idempotency_key, event_id: None })
+        Ok(Posted {
+            body: Packed::pack(&masked),
+            document,
+            sale: read.value,
+            content: read.content,
+            receipt_id,
+            idempotency_key,
+            event_id: None,
+        })
     };
     let posted = match large {
         true => web
@@ -219,6 +227,10 @@ pub async fn raw_event(State(web): State<Shared>, who: Answer<Who>, Path(seq): P
 pub async fn replay(State(web): State<Shared>, who: Answer<Who>, Path(seq): Path<i64>) -> Answer<Json<Value>> {
     who?.manages()?;
     let (rules, now) = (web.pipeline(), web.clock.now());
+    if hooks::again(&web, seq).await? {
+        let after = web.readers.read(move |read| read.raw_event(seq)).await?;
+        return Ok(Json(json!({"seq": seq, "dry": false, "state": after.map(|e| e.state)})));
+    }
     let said = web
         .writer
         .run(move |tx| {

@@ -12,9 +12,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const SQUARE: &str = "type = \"square\"\nsignature_keys = [\"sq-sample-signature-key\"]\nnotification_url = \"https://till-17.corner-market.example/hooks/square\"\nlocations = [\"L9K3V7D2M5XQ8\"]\npull_every = \"0 s\"\n";
 const CLOVER: &str = "type = \"clover\"\nauth_codes = [\"3c5c0f5e-9b1d-4a57-8e37-6c1f2b3a4d5e\"]\nmerchants = [\"C7ZKQ4TN0V3M1\"]\naccess_token = \"t\"\npull_every = \"0 s\"\n";
 const TOAST: &str = "type = \"toast\"\nsecrets = [\"toast-sample-secret\"]\nrestaurants = [\"0b7b3a55-6a0e-4b6e-9a42-1f3d5c7e9b10\"]\npaid_quiet = \"0 s\"\npull_every = \"0 s\"\n";
-const SHOPIFY: &str =
-    "type = \"shopify\"\nclient_secrets = [\"shopify-sample-client-secret\"]\nshops = [\"corner-market.myshopify.com\"]\npull_every = \"0 s\"\n";
-const STRIPE: &str = "type = \"stripe\"\nendpoint_secrets = [\"an-older-one\", \"whsec_c2FtcGxlLWVuZHBvaW50LXNlY3JldA\"]\npull_every = \"0 s\"\n";
+const SHOPIFY: &str = "type = \"shopify\"\nclient_secrets = [\"shopify-sample-client-secret\"]\nshops = [\"corner-market.myshopify.com\"]\npull_every = \"0 s\"\n";
+const STRIPE: &str =
+    "type = \"stripe\"\nendpoint_secrets = [\"an-older-one\", \"whsec_c2FtcGxlLWVuZHBvaW50LXNlY3JldA\"]\npull_every = \"0 s\"\n";
 const LAN: &str = "type = \"lan\"\nsigning_secrets = [\"whsec_c2FtcGxlLWxhbi1zaWduaW5nLWtleQ==\"]\n";
 
 fn now() -> u64 {
@@ -350,7 +350,10 @@ fn a_box_that_nobody_reaches_pulls() {
 
 #[test]
 fn tills_sign_speak_xml_and_write_no_card_numbers() {
-    let agent = Setup::silent().set("sources.lan", LAN).set("sources.strict", &format!("{LAN}validation = \"strict\"\ntokens = [\"a-token-of-16-characters\"]\n")).start();
+    let agent = Setup::silent()
+        .set("sources.lan", LAN)
+        .set("sources.strict", &format!("{LAN}validation = \"strict\"\ntokens = [\"a-token-of-16-characters\"]\n"))
+        .start();
     let mut posted = sale("R-1", "");
     posted["line_items"][0]["note"] = "paid with 4111 1111 1111 1111".into();
     let signed = Signed::new("lan", posted.to_string().into_bytes());
@@ -381,4 +384,75 @@ fn tills_sign_speak_xml_and_write_no_card_numbers() {
     let strict = agent.line.post("/v1/sales", odd.to_string().as_bytes(), &[("Authorization", "Bearer a-token-of-16-characters")]).unwrap();
     assert_eq!((strict.status, &strict.json()["errors"][0]["pointer"]), (422, &json!("/colour")));
     assert_eq!(agent.sell(&odd).status, 200, "a till is not strict");
+}
+
+#[test]
+fn a_folder_is_read_file_by_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, mapping) = (folder.path().join("drop"), folder.path().join("journal.mapping.toml"));
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(&mapping, sample("sources/csv/journal.mapping.toml")).unwrap();
+    let drop = format!("type = \"file-drop\"\ndir = \"{}\"\nmapping = \"{}\"\n", dir.display(), mapping.display());
+    let agent = Setup::silent().set("sources.journal", &drop).start();
+    std::fs::write(dir.join("late.csv.part"), b"not yet").unwrap();
+    std::fs::write(dir.join("bad.csv"), b"nothing;that\nis;known\n").unwrap();
+    std::fs::write(dir.join("journal.csv"), sample("sources/csv/journal.csv")).unwrap();
+    let sold = receipt(&agent, "40881");
+    assert_eq!(sold["source"], "journal");
+    let count = agent.receipts("").len();
+    until("both were put away", || (dir.join("done/journal.csv").exists() && dir.join("failed/bad.csv").exists()).then_some(()));
+    assert!(!std::fs::read_to_string(dir.join("failed/bad.csv.reason.txt")).unwrap().is_empty());
+    assert!(dir.join("late.csv.part").exists());
+    // The same sales in another file are the same sales.
+    std::fs::write(dir.join("again.csv"), sample("sources/csv/journal.csv")).unwrap();
+    until("it was put away", || dir.join("done/again.csv").exists().then_some(()));
+    assert_eq!(agent.receipts("").len(), count);
+}
+
+#[test]
+fn the_relay_brings_what_a_vendor_signed_an_hour_ago() {
+    let relay = "type = \"relay\"\n";
+    let square = SQUARE.replace("https://till-17.corner-market.example/hooks/square", envelope_url("square").as_str());
+    let agent = Setup::silent()
+        .set("sources.hq", relay)
+        .set("sources.stripe", STRIPE)
+        .set("sources.square", &square)
+        .set("sources.shopify", SHOPIFY)
+        .start();
+    let post = |bytes: &[u8]| agent.line.post("/hooks/hq", bytes, &[]).unwrap().status;
+    let stripe = sample("sources/relay/stripe.json");
+    assert_eq!((post(&stripe), post(&stripe)), (200, 200));
+    receipt(&agent, "R-881");
+    let mut later: Value = serde_json::from_slice(&stripe).unwrap();
+    later["received_at"] = "2026-10-03T18:00:00Z".into();
+    assert_eq!(post(later.to_string().as_bytes()), 401, "it was signed long before it was taken");
+    assert_eq!(post(b"{\"v\":1}"), 400);
+    let spool = agent.data().join("relay");
+    std::fs::write(spool.join("1.json"), sample("sources/relay/shopify.gzip.json")).unwrap();
+    std::fs::write(spool.join("2.json"), b"no envelope").unwrap();
+    until("the spool is empty", || (!spool.join("1.json").exists() && spool.join("failed/2.json").exists()).then_some(()));
+    until("its sale is there", || (agent.receipts("").len() == 2).then_some(()));
+    settled(&agent);
+}
+
+fn envelope_url(name: &str) -> String {
+    let envelope: Value = serde_json::from_slice(&sample(&format!("sources/relay/{name}.json"))).unwrap();
+    envelope["url"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_was_set_aside_is_decoded_again_when_it_can_be() {
+    let mut agent = all_sources(Setup::silent()).start();
+    let odd =
+        Signed::new("stripe", b"{\"id\":\"evt_1\",\"object\":\"event\",\"type\":\"payment_intent.succeeded\",\"livemode\":true}".to_vec());
+    odd.taken(&agent);
+    let event = until("it is set aside", || {
+        let events = agent.json(&["event", "list"]);
+        events["events"].as_array().unwrap().iter().find(|e| e["state"] == "quarantined").cloned()
+    });
+    assert!(event["reason"].as_str().unwrap().contains("/data/object"), "{event}");
+    let seq = event["seq"].to_string();
+    assert_eq!(agent.json(&["event", "replay", &seq])["state"], "quarantined");
+    assert!(agent.receipts("").is_empty());
+    agent.stop();
 }
