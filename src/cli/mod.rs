@@ -14,6 +14,7 @@ pub mod sms;
 pub mod socket;
 pub mod source;
 pub mod status;
+pub mod tap;
 
 use crate::app;
 use crate::config::load::{self, Sources};
@@ -148,6 +149,9 @@ enum Command {
     /// Text messages.
     #[command(subcommand)]
     Sms(sms::SmsCommand),
+    /// Receipts off a till's printer stream.
+    #[command(subcommand)]
+    Tap(tap::TapCommand),
     /// Run a shop from a file, in virtual time.
     Simulate(simulate::SimulateArgs),
     /// A topic, or what a code means.
@@ -294,6 +298,7 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Provider(ProviderCommand::Callback(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Source(SourceCommand::Decode(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Sms(command) => say(&global, sms::sms(&command), out, err),
+        Command::Tap(command) => tap::tap(&command, global.json, out, err),
         Command::Simulate(args) => simulate::simulate(&args, global.json, out, err),
     }
 }

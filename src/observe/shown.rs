@@ -115,7 +115,7 @@ pub fn explanation(read: Snapshot<'_>, r: &Receipt, considered: &impl Serialize,
         .deliveries_of(r.row)?
         .iter()
         .map(|d| {
-            json!({"delivery_id": d.step_id().as_str(), "kind": d.kind.word(), "channel": d.channel.word(), "to": mask(&d.address),
+            json!({"delivery_id": d.step_id().as_str(), "kind": d.kind.word(), "channel": d.channel.word(), "to": d.shown_to(),
                 "state": d.state.word(), "reason": d.reason, "provider": d.provider, "attempts": d.tries})
         })
         .collect();

@@ -7,9 +7,11 @@ use serde_json::json;
 const TOPICS: &[(&str, &str)] = &[
     ("promise", include_str!("promise.md")),
     ("sales", include_str!("sales.md")),
+    ("routing", include_str!("routing.md")),
     ("sources", include_str!("sources.md")),
     ("states", include_str!("states.md")),
     ("providers", include_str!("providers.md")),
+    ("tap", include_str!("tap.md")),
     ("exit-codes", include_str!("exit-codes.md")),
     ("add-a-provider", include_str!("add-a-provider.md")),
     ("add-a-source", include_str!("add-a-source.md")),
