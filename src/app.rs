@@ -4,7 +4,11 @@
 //! uncertain, templates, accounts, sockets, dispatch, housekeeping, server. Stop order: the server takes
 //! nothing new, what is in flight is waited for and recorded, the store is closed last.
 
+mod access;
 mod arrivals;
+mod folders;
+mod lookups;
+mod pull;
 mod taps;
 
 use crate::compose::Composer;

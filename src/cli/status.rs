@@ -34,6 +34,15 @@ pub fn status(folder: &Path) -> Outcome {
     for p in rows(&json, "providers") {
         let _ = writeln!(said, "provider   {} ({}): {}", text(p, "name"), text(p, "type"), text(p, "state"));
     }
+    for s in rows(&json, "sources") {
+        let label = format!("{} ({})", text(s, "name"), text(s, "type"));
+        if let Some(n) = s.get("refused_in_a_row").and_then(Value::as_u64).filter(|n| *n > 0) {
+            let _ = writeln!(said, "source     {label}: {n} requests in a row were not authentic");
+        }
+        if !text(s, "verification_code").is_empty() {
+            let _ = writeln!(said, "source     {label}: its vendor wants this code back: {}", text(s, "verification_code"));
+        }
+    }
     if !text(&json, "version").is_empty() {
         let _ = writeln!(said, "version    {}, config {}", text(&json, "version"), text(&json, "config_version"));
     }

@@ -187,6 +187,9 @@ fn take(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, event: &RawEvent, meaning
     let Ok(posted) = posted(cx, meaning) else { return Ok(Some("no_document")) };
     let Some(mut posted) = posted else {
         let new = events::told(tx, cx, origin, &meaning.event, event.seq)?;
+        if new && meaning.event.kind == "contact.export_requested" {
+            tx.raise("export_requested", &meaning.event.id, cx.now.wall)?; // a person has to answer it
+        }
         return Ok((!new).then_some("repeat"));
     };
     let sold = meaning.event.kind == "sale.completed";

@@ -11,6 +11,7 @@
 mod agent;
 mod any_day;
 mod crash;
+mod hooks;
 mod house;
 mod inside;
 mod pages;
@@ -24,4 +25,5 @@ mod smtp;
 mod spine;
 mod spine_cli;
 mod stop;
+mod vendor;
 mod vfs;
