@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::channel::Channel;
-use crate::domain::content::{Content, Email, Sms};
+use crate::domain::content::{Content, Email, Page, Sms};
 use crate::domain::ids::{IntentId, StepId};
 use crate::domain::message::Kind as MessageKind;
 use crate::providers::smtp::Stage;
@@ -43,6 +43,12 @@ pub(crate) fn email(to: &str) -> Outgoing {
 /// A text to this number.
 pub(crate) fn sms(to: &str) -> Outgoing {
     message(to, Channel::Sms, Content::Sms(Sms { from: "+16075550131".into(), text: "Café & more".into() }))
+}
+
+/// A receipt's page under this token.
+pub(crate) fn page(token: &str) -> Outgoing {
+    let content = Page { token: token.into(), html: "<!doctype html><p>18.20</p>".into(), expires: UnixMs(1_800_000_000_000) };
+    message("", Channel::Publish, Content::Page(content))
 }
 
 fn fixture(path: &str) -> Value {
@@ -88,7 +94,7 @@ fn no_secret_can_be_shown() {
         let shown = match (kind.build)(&settings) {
             Ok(Wire::Smtp(smtp)) => format!("{smtp:?}"),
             Ok(Wire::Http(http)) => http.request(&sms("+16075550100")).map(|r| format!("{r:?}")).unwrap_or_else(|o| format!("{o:?}")),
-            Ok(Wire::Capture(_)) => String::new(),
+            Ok(Wire::Capture(_) | Wire::Folder(_)) => String::new(),
             Err(why) => why,
         };
         assert!(!format!("{settings:?}{shown}").contains("canary"), "{}", kind.keys.name);

@@ -10,6 +10,7 @@
 pub mod capture;
 #[cfg(test)]
 mod conformance;
+pub mod publish;
 pub mod smtp;
 pub mod table;
 pub mod twilio;
@@ -59,6 +60,7 @@ pub type Classify = fn(&str, &Answer, UnixMs) -> Outcome;
 static KINDS: &[&Kind] = &[
     &smtp::KIND, //
     &twilio::KIND,
+    &publish::KIND,
     &capture::KIND,
 ];
 
@@ -78,6 +80,8 @@ pub enum Wire {
     Http(Box<dyn HttpProvider>),
     /// By a dialogue of its own.
     Smtp(smtp::Smtp),
+    /// By writing into a folder of this machine.
+    Folder(publish::Folder),
     /// Not at all: the test inbox.
     Capture(capture::Capture),
 }
@@ -130,7 +134,7 @@ impl Account {
         match &self.wire {
             Wire::Http(provider) => http::host(provider.base_url()).is_some_and(|host| http::is_loopback(&host)),
             Wire::Smtp(smtp) => http::is_loopback(smtp.host()),
-            Wire::Capture(_) => true,
+            Wire::Folder(_) | Wire::Capture(_) => true,
         }
     }
 
@@ -140,6 +144,7 @@ impl Account {
         let mut outcome = match &self.wire {
             Wire::Http(provider) => self.over_http(provider.as_ref(), client, message, now).await,
             Wire::Smtp(smtp) => smtp.send(message, self.timeout).await,
+            Wire::Folder(folder) => folder.send(message, self.timeout).await,
             Wire::Capture(capture) => capture.send(message),
         };
         if outcome.class == Class::Offline && self.on_loopback() {

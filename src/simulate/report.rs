@@ -75,9 +75,11 @@ impl World {
         }
         let suppressions: Vec<Value> =
             read.suppressions(100_000)?.iter().map(|s| json!({"channel": s.channel, "address": s.address, "reason": s.reason})).collect();
-        Ok(json!({"sends": self.sends, "receipts": receipts, "deliveries": deliveries, "suppressions": suppressions, "alerts": alerts(read)?,
+        Ok(
+            json!({"sends": self.sends, "receipts": receipts, "deliveries": deliveries, "suppressions": suppressions, "alerts": alerts(read)?,
             "dead_letters": dead, "resend_answers": self.answers, "campaigns": campaigns(read)?, "found": self.found,
-            "offline_s": (self.offline + off).as_secs(), "violations": self.oracle.violations()}))
+            "offline_s": (self.offline + off).as_secs(), "violations": self.oracle.violations()}),
+        )
     }
 
     /// The name of what a message without a receipt is about.
