@@ -155,6 +155,7 @@ impl Agent {
             started,
             demo: outside.demo,
             pages: web::pages::Pages::default(),
+            misses: web::links::Misses::default(),
         });
         let marker = web.store.path.with_file_name("running");
         housekeeping(&web, &supervisor, marker.exists());

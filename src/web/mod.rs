@@ -2,11 +2,12 @@
 //!
 //! Every answer that says "stored" leaves after the commit. Handlers read requests, ask the pipeline or a
 //! reader, and say it; they decide nothing about messages. A key travels as `Authorization: Bearer`; pages
-//! are for loopback only until there are roles.
+//! are for loopback only until there are roles. What stands behind a receipt's link is open to whoever has it.
 
 pub mod answer;
 pub mod auth;
 pub mod health;
+pub mod links;
 pub mod outbox;
 pub mod pages;
 pub mod receipts;
@@ -73,6 +74,8 @@ pub struct Web {
     pub demo: Option<Arc<dyn pages::Demo>>,
     /// Templates of the pages.
     pub pages: pages::Pages,
+    /// Who looked for links that lead nowhere.
+    pub misses: links::Misses,
 }
 
 /// A handle on [`Web`] as handlers get it.
@@ -110,6 +113,9 @@ impl Web {
             .route("/v1/receipts/{id}/explain", get(receipts::explain))
             .route("/v1/receipts/{id}/resend", post(receipts::resend))
             .route("/v1/receipts/{id}/contact", post(receipts::contact))
+            .route("/v1/receipts/{id}/link", get(links::link))
+            .route("/t/{token}", get(links::open))
+            .route("/v", get(links::viewer_page))
             .route("/v1/outbox", get(outbox::list))
             .route("/v1/outbox/{id}", get(outbox::show))
             .route("/v1/outbox/{id}/{action}", post(outbox::act))

@@ -12,6 +12,7 @@ mod agent;
 mod crash;
 mod house;
 mod inside;
+mod links;
 mod pages;
 mod power;
 mod readme;

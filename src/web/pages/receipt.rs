@@ -17,7 +17,7 @@ use crate::store::outbox::Delivery;
 use crate::store::receipts::{Find, Receipt};
 use crate::web::answer::{Answer, Problem};
 use crate::web::receipts::{ask_again, load, render};
-use crate::web::{Shared, Web, outbox};
+use crate::web::{Shared, Web, links, outbox};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
@@ -48,6 +48,8 @@ struct One {
     /// Where it goes when it is sent again; empty: nowhere is known.
     target: String,
     notice: Option<Notice>,
+    /// The customer's link: where the world sees it, else on the box itself.
+    link: String,
     story: Vec<Told>,
 }
 
@@ -110,11 +112,17 @@ async fn view(web: &Shared, id: &str, pressed: &str, refusal: Option<String>) ->
         last4: receipt.last4.clone(),
         target: target(&receipt, &deliveries),
         story: story.iter().filter_map(|e| told(e, &frame.say)).collect(),
+        link: link(web, &receipt),
         status,
         notice,
     };
     let frame = if refused { frame.still() } else { frame };
     Ok(page(StatusCode::OK, "receipt.html", &frame, one))
+}
+
+fn link(web: &Web, receipt: &Receipt) -> String {
+    let token = links::token_of(web, receipt);
+    links::public(&web.config(), &token).unwrap_or_else(|| format!("/t/{token}"))
 }
 
 fn target(r: &Receipt, deliveries: &[Delivery]) -> String {
