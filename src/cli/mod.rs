@@ -13,6 +13,7 @@ pub mod simulate;
 pub mod sms;
 pub mod socket;
 pub mod status;
+pub mod suppress;
 
 use crate::app;
 use crate::config::load::{self, Sources};
@@ -137,7 +138,7 @@ enum Command {
     Event(EventCommand),
     /// Addresses that must not be written to.
     #[command(subcommand)]
-    Suppress(SuppressCommand),
+    Suppress(suppress::SuppressCommand),
     /// Accounts that send.
     #[command(subcommand)]
     Provider(ProviderCommand),
@@ -177,12 +178,6 @@ enum EventCommand {
         /// Its number.
         seq: i64,
     },
-}
-
-#[derive(Subcommand, Debug)]
-enum SuppressCommand {
-    /// All of them, newest first.
-    List,
 }
 
 #[derive(Subcommand, Debug)]
@@ -274,7 +269,7 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Event(EventCommand::List) => say(&global, status::events(&global.folder()), out, err),
         Command::Event(EventCommand::Show { seq }) => say(&global, status::event(&global.folder(), seq), out, err),
         Command::Event(EventCommand::Replay { seq }) => say(&global, status::replay(&global.folder(), seq), out, err),
-        Command::Suppress(SuppressCommand::List) => say(&global, status::suppressions(&global.folder()), out, err),
+        Command::Suppress(command) => say(&global, suppress::suppress(&command, &global.folder()), out, err),
         Command::Provider(ProviderCommand::List) => say(&global, status::providers(&global.folder()), out, err),
         Command::Provider(ProviderCommand::Resume { name }) => say(&global, status::resume(&global.folder(), &name), out, err),
         Command::Provider(ProviderCommand::Request(args)) => tool(&mut global, args.run(now()), out, err),

@@ -1,4 +1,4 @@
-//! `status`, `provider list|resume`, `event list`, `suppress list`.
+//! `status`, `provider list|resume`, `event list`.
 
 use super::socket::{encode, look, order, rows, text};
 use super::{Failure, Outcome, Said, exit};
@@ -102,24 +102,6 @@ pub fn replay(folder: &Path, seq: i64) -> Outcome {
         for c in rows(&json, "channels") {
             let _ = writeln!(said, "  {:<9} {}", text(c, "channel"), text(c, "result"));
         }
-    }
-    Ok(Said::new(json, said))
-}
-
-/// `suppress list`
-pub fn suppressions(folder: &Path) -> Outcome {
-    let json = look(folder, "/v1/suppressions", |read| shown::suppressions(read, 1000))?;
-    let mut said = String::new();
-    for s in rows(&json, "suppressions") {
-        let _ = writeln!(
-            said,
-            "{}  {:<6} {:<32} {} ({})",
-            text(s, "at"),
-            text(s, "channel"),
-            text(s, "address"),
-            text(s, "reason"),
-            text(s, "origin")
-        );
     }
     Ok(Said::new(json, said))
 }

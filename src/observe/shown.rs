@@ -6,6 +6,7 @@ use crate::domain::message::Audience;
 use crate::domain::money::{Currency, Money};
 use crate::domain::time::UnixMs;
 use crate::store::outbox::{Delivery, Filter};
+use crate::store::people::{FindSuppressions, Suppression};
 use crate::store::receipts::{Find, Receipt};
 use crate::store::{Result, Snapshot};
 use serde::Serialize;
@@ -147,12 +148,23 @@ pub fn event(read: Snapshot<'_>, seq: i64) -> Result<Option<Value>> {
         "reason": e.reason, "raw": text})))
 }
 
-/// Addresses that must not be written to.
-pub fn suppressions(read: Snapshot<'_>, limit: u32) -> Result<Value> {
-    let rows = read.suppressions(limit)?;
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|s| json!({"channel": s.channel, "address": s.address, "reason": s.reason, "at": s.at.rfc3339(), "origin": s.origin}))
-        .collect();
-    Ok(json!({"schema": "tillpost.suppressions/1", "suppressions": rows}))
+/// Addresses that must not be written to, with the cursor of the next page.
+pub fn suppressions(read: Snapshot<'_>, find: &FindSuppressions) -> Result<Value> {
+    let found = read.find_suppressions(find)?;
+    let full = found.len() == find.limit as usize;
+    let next = found.last().filter(|_| full).map(|s| format!("{}:{}:{}", s.at.0, s.channel, s.address));
+    let rows: Vec<Value> = found.iter().map(suppression).collect();
+    Ok(json!({"schema": "tillpost.suppressions/1", "suppressions": rows, "next": next}))
+}
+
+/// One of them.
+pub fn suppression(s: &Suppression) -> Value {
+    json!({"channel": s.channel, "address": s.address, "reason": s.reason, "at": s.at.rfc3339(), "origin": s.origin})
+}
+
+/// Where a page of suppressions goes on, from its cursor.
+pub fn after(cursor: &str) -> Option<(UnixMs, String, String)> {
+    let (at, rest) = cursor.split_once(':')?;
+    let (channel, address) = rest.split_once(':')?;
+    Some((UnixMs(at.parse().ok()?), channel.to_owned(), address.to_owned()))
 }

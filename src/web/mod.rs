@@ -14,6 +14,7 @@ pub mod receipts;
 pub mod sales;
 pub mod serve;
 pub mod stream;
+pub mod suppressions;
 
 use crate::compose::Composer;
 use crate::config::Config;
@@ -119,7 +120,8 @@ impl Web {
             .route("/v1/outbox", get(outbox::list))
             .route("/v1/outbox/{id}", get(outbox::show))
             .route("/v1/outbox/{id}/{action}", post(outbox::act))
-            .route("/v1/suppressions", get(outbox::suppressions))
+            .route("/v1/suppressions", get(suppressions::list).post(suppressions::add).delete(suppressions::lift))
+            .route("/v1/suppressions/import", post(suppressions::import))
             .route("/v1/events/log", get(sales::event_log))
             .route("/v1/events/log/{seq}", get(sales::raw_event))
             .route("/v1/events/log/{seq}/replay", post(sales::replay))

@@ -22,4 +22,5 @@ mod smtp;
 mod spine;
 mod spine_cli;
 mod stop;
+mod suppress;
 mod vfs;
