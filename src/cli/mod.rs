@@ -1,8 +1,10 @@
 //! The command line: one file for each noun. Data goes to standard output, everything else to standard
 //! error. It talks to the running agent over its local socket; what only reads also works without one.
 
+pub mod backtest;
 pub mod config;
 pub mod demo;
+pub mod explain;
 pub mod help;
 pub mod init;
 pub mod outbox;
@@ -128,9 +130,9 @@ enum Command {
     /// What waits to go out, and what needs a person.
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
-    /// Which rule, preference and provider decided about a receipt.
+    /// Which rule, preference, consent and provider decided, and what comes next.
     Explain {
-        /// The receipt's id.
+        /// A receipt's id or number, or the id of a delivery or a message.
         id: String,
     },
     /// What came in.
@@ -162,6 +164,8 @@ enum ConfigCommand {
     Show(config::ShowArgs),
     /// The JSON Schema of the file.
     Schema(config::SchemaArgs),
+    /// What another file would have decided about the sales that are there. Sends and writes nothing.
+    Backtest(backtest::BacktestArgs),
 }
 
 #[derive(Subcommand, Debug)]
@@ -265,7 +269,7 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Status => say(&global, status::status(&global.folder()), out, err),
         Command::Receipt(command) => say(&global, receipt::receipt(&command, &global.folder()), out, err),
         Command::Outbox(command) => say(&global, outbox::outbox(&command, &global), out, err),
-        Command::Explain { id } => say(&global, receipt::explain(&id, &global.folder()), out, err),
+        Command::Explain { id } => say(&global, explain::explain(&id, &global), out, err),
         Command::Event(EventCommand::List) => say(&global, status::events(&global.folder()), out, err),
         Command::Event(EventCommand::Show { seq }) => say(&global, status::event(&global.folder(), seq), out, err),
         Command::Event(EventCommand::Replay { seq }) => say(&global, status::replay(&global.folder(), seq), out, err),
@@ -284,6 +288,7 @@ fn configure(command: ConfigCommand, global: &Global, out: &mut dyn Write, err: 
     match command {
         ConfigCommand::Check(_) => config::check(&config::CheckArgs { json }, &sources, &kinds, out, err),
         ConfigCommand::Show(args) => config::show(&config::ShowArgs { json, ..args }, &sources, &kinds, out, err),
+        ConfigCommand::Backtest(args) => Ok(say(global, backtest::run(&args, global), out, err)),
         ConfigCommand::Schema(_) => config::schema(&config::SchemaArgs { json }, &kinds, out),
     }
 }

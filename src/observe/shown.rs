@@ -9,7 +9,6 @@ use crate::store::outbox::{Delivery, Filter};
 use crate::store::people::{FindSuppressions, Suppression};
 use crate::store::receipts::{Find, Receipt};
 use crate::store::{Result, Snapshot};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 /// A list of receipts with the cursor of the next page. Addresses are masked unless asked for `whole`.
@@ -107,21 +106,6 @@ pub fn delivery_whole(read: Snapshot<'_>, id: &str) -> Result<Option<Value>> {
         map.insert("content".into(), content);
     }
     Ok(Some(shown))
-}
-
-/// What decided about a receipt, and what would be decided now.
-/// `considered` and `fresh` are the decision's.
-pub fn explanation(read: Snapshot<'_>, r: &Receipt, considered: &impl Serialize, fresh: bool) -> Result<Value> {
-    let steps: Vec<Value> = read
-        .deliveries_of(r.row)?
-        .iter()
-        .map(|d| {
-            json!({"delivery_id": d.step_id().as_str(), "kind": d.kind.word(), "channel": d.channel.word(), "to": mask(&d.address),
-                "state": d.state.word(), "reason": d.reason, "provider": d.provider, "attempts": d.tries})
-        })
-        .collect();
-    Ok(json!({"schema": "tillpost.explain/1", "receipt_id": r.receipt_id.to_string(), "state": state(read, r)?, "no_message": r.no_message,
-        "would_now": json!(considered), "fresh_now": fresh, "deliveries": steps}))
 }
 
 /// Deliveries by state and the age of the oldest that waits, in seconds.

@@ -117,6 +117,10 @@ pub fn reason(word: &str) -> &str {
         "unreadable" => "the stored receipt cannot be read",
         "restored" => "from before the store was damaged",
         "not_accepted" => "not accepted yet",
+        "superseded" => "a later word on the same order took its place",
+        "no_consent" => "the customer has not agreed to it",
+        "released" => "released by a person",
+        "stopped" => "the campaign was stopped",
         "dropped" => "nobody can know whether it arrived",
         other => other,
     }

@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod auth;
+pub mod explain;
 pub mod health;
 pub mod links;
 pub mod outbox;
@@ -111,7 +112,8 @@ impl Web {
             .route("/v1/receipts", get(receipts::list))
             .route("/v1/receipts/{id}", get(receipts::one))
             .route("/v1/receipts/{id}/timeline", get(receipts::timeline))
-            .route("/v1/receipts/{id}/explain", get(receipts::explain))
+            .route("/v1/receipts/{id}/explain", get(explain::explain))
+            .route("/v1/explain/{id}", get(explain::explain))
             .route("/v1/receipts/{id}/resend", post(receipts::resend))
             .route("/v1/receipts/{id}/contact", post(receipts::contact))
             .route("/v1/receipts/{id}/link", get(links::link))

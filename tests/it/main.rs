@@ -9,6 +9,7 @@
 #![allow(clippy::indexing_slicing, clippy::string_slice)] // the same
 
 mod agent;
+mod backtest;
 mod crash;
 mod house;
 mod inside;
