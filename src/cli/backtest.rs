@@ -56,7 +56,8 @@ fn current(global: &Global) -> Result<Config, Failure> {
     let loaded = load::load(&sources, &kinds);
     let kept = || last_good::recall(&last_good::data_dir(&loaded.tree, &sources.data_dir()));
     let config = loaded.config.clone().or_else(|| load::load(&Sources { last_good: kept(), ..sources.clone() }, &kinds).config);
-    config.ok_or_else(|| Failure::new(exit::INVALID, "the present config cannot be used\n  fix: `tillpost config check` says what is wrong"))
+    config
+        .ok_or_else(|| Failure::new(exit::INVALID, "the present config cannot be used\n  fix: `tillpost config check` says what is wrong"))
 }
 
 /// The config to try, checked as at a start.

@@ -17,12 +17,12 @@ fn another_config_is_tried_on_what_was_sold() {
     let new = new.to_str().unwrap();
 
     let (before, mails) = (agent.counts(), sink.about("R-1").len());
-    let found = agent.json(&["config", "backtest", new, "--since", "1h"]);
+    let found = agent.json(&["config", "backtest", new, "--since", "2026-01-01T00:00:00Z"]);
     assert_eq!((&found["receipts"], &found["changed"], &found["lose"]), (&2.into(), &2.into(), &1.into()), "{found}");
     assert!(found["differences"].to_string().contains(&id) && !found.to_string().contains("lee@"), "{found}");
-    let (code, out, _) = agent.cli(&["config", "backtest", new]);
+    let (code, out, _) = agent.cli(&["config", "backtest", new, "--since", "2026-01-01T00:00:00Z"]);
     assert!(code == 0 && out.contains("1 get none any more") && out.contains("nothing was sent"), "{out}");
-    let same = agent.json(&["config", "backtest", file.to_str().unwrap()]);
+    let same = agent.json(&["config", "backtest", file.to_str().unwrap(), "--since", "2026-01-01T00:00:00Z"]);
     assert_eq!((&same["receipts"], &same["changed"]), (&2.into(), &0.into()));
     assert_eq!((agent.counts(), sink.about("R-1").len()), (before, mails));
 
