@@ -8,9 +8,9 @@ use crate::compose::Composer;
 use crate::config::Config;
 use crate::config::checked::{Provider as Settings, Rate};
 use crate::dispatch::run::{Accounts, Courier, Dispatch};
-use crate::dispatch::{Core, Facts, TEST_INBOX, line::Line};
+use crate::dispatch::{Core, Facts, Note, TEST_INBOX, line::Line};
 use crate::http;
-use crate::pipeline::intake;
+use crate::pipeline::{intake, routine};
 use crate::providers::{self, Account, Idempotency};
 use crate::store::budget::{Keep, Room};
 use crate::store::{Options, Readers, StoreError, rescue};
@@ -292,6 +292,8 @@ fn serve(web: &Arc<Web>, supervisor: &Supervisor, clock: Arc<SystemClock>, liste
 fn housekeeping(web: &Arc<Web>, supervisor: &Supervisor, unclean: bool) {
     let shared = web.clone();
     supervisor.spawn("housekeeping", Restart::OnFailure, move |stop| keep_house(shared.clone(), stop));
+    let shared = web.clone();
+    supervisor.spawn("routine", Restart::OnFailure, move |stop| keep_time(shared.clone(), stop));
     if unclean {
         let shared = web.clone();
         supervisor.spawn("check", Restart::Never, move |_| check(shared.clone()));
@@ -315,6 +317,31 @@ async fn keep_house(web: Arc<Web>, mut stop: Stop) -> Result<(), String> {
             let _: usize = web.writer.run(move |tx| tx.shed(keep, now.wall, 200)).await.map_err(|e| e.to_string())?;
         }
         tokio::select! { () = tokio::time::sleep(Duration::from_secs(60)) => {}, () = stop.asked() => return Ok(()) }
+    }
+}
+
+/// What comes with time, twice a minute and as soon as something is told: days in figures, alerts.
+async fn keep_time(web: Arc<Web>, mut stop: Stop) -> Result<(), String> {
+    let mut notes = web.dispatch.listen();
+    loop {
+        let (rules, now, online) = (web.pipeline(), web.clock.now(), web.dispatch.view().online);
+        let made = web.writer.run(move |tx| routine::tick(tx, &rules.at(now), online)).await.map_err(|e| e.to_string())?;
+        if made {
+            web.dispatch.wake();
+        }
+        let told = async {
+            while let Ok(note) = notes.recv().await {
+                if matches!(note, Note::Lane(..) | Note::Line(_)) {
+                    return;
+                }
+            }
+            std::future::pending().await // it missed some, or dispatch has ended: the clock goes on
+        };
+        tokio::select! {
+            () = told => {}
+            () = tokio::time::sleep(Duration::from_secs(30)) => {}
+            () = stop.asked() => return Ok(()),
+        }
     }
 }
 
@@ -361,5 +388,5 @@ async fn stop_signal() {
 
 /// The types that the config may name.
 pub fn kinds() -> crate::config::Kinds {
-    crate::config::Kinds { sources: crate::sources::KINDS.to_vec(), providers: providers::kinds().iter().map(|k| k.keys).collect() }
+    crate::config::Kinds { sources: crate::sources::CONFIGURED.to_vec(), providers: providers::kinds().iter().map(|k| k.keys).collect() }
 }

@@ -14,6 +14,7 @@ pub mod run;
 pub mod simulate;
 pub mod sms;
 pub mod socket;
+pub mod source;
 pub mod status;
 pub mod suppress;
 
@@ -144,6 +145,9 @@ enum Command {
     /// Accounts that send.
     #[command(subcommand)]
     Provider(ProviderCommand),
+    /// Ways for sales to come in.
+    #[command(subcommand)]
+    Source(SourceCommand),
     /// Text messages.
     #[command(subcommand)]
     Sms(sms::SmsCommand),
@@ -197,6 +201,14 @@ enum ProviderCommand {
     Request(provider::RequestArgs),
     /// What an answer means. Needs no agent.
     Classify(provider::ClassifyArgs),
+    /// Whether a provider's call is authentic, and what it tells. Needs no agent.
+    Callback(provider::CallbackArgs),
+}
+
+#[derive(Subcommand, Debug)]
+enum SourceCommand {
+    /// Whether a POS's request is authentic, and what it means. Needs no agent.
+    Decode(source::DecodeArgs),
 }
 
 /// What a command came to: what to print, or a failure in words with its exit code.
@@ -278,6 +290,8 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Provider(ProviderCommand::Resume { name }) => say(&global, status::resume(&global.folder(), &name), out, err),
         Command::Provider(ProviderCommand::Request(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Provider(ProviderCommand::Classify(args)) => tool(&mut global, args.run(now()), out, err),
+        Command::Provider(ProviderCommand::Callback(args)) => tool(&mut global, args.run(now()), out, err),
+        Command::Source(SourceCommand::Decode(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Sms(command) => say(&global, sms::sms(&command), out, err),
         Command::Simulate(args) => simulate::simulate(&args, global.json, out, err),
     }

@@ -376,6 +376,15 @@ pub struct Gated<'a> {
 }
 
 impl Routing {
+    /// From when on a person may get an offer again; `None`: now. `before` gives when the n-th last one left.
+    pub fn offers_free<E>(&self, channel: Channel, before: impl Fn(u32) -> Result<Option<UnixMs>, E>) -> Result<Option<UnixMs>, E> {
+        let mut free = None;
+        for (_, most, span) in self.frequency.iter().filter(|(c, _, _)| *c == channel) {
+            free = free.max(before(*most)?.map(|at| at + *span));
+        }
+        Ok(free)
+    }
+
     /// Whether an entry on the suppression list counts no more: only soft bounces lapse by time.
     pub fn has_lapsed(&self, reason: &str, at: UnixMs, now: UnixMs) -> bool {
         reason == "soft_bounce" && now.since(at) > self.soft_bounce_lapse

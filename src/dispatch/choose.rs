@@ -150,7 +150,11 @@ impl Core {
 
     /// Whether its hour has not come: by the recipient's clock, or because its link leads nowhere yet.
     fn must_wait(&mut self, tx: Tx<'_>, d: &Delivery, now: Now, look: &mut Look) -> Result<bool> {
-        let opens = self.config.opens(d.kind, d.channel, d.sold_at, &d.zone, &d.region, &d.address, now);
+        let mut opens = self.config.opens(d.kind, d.channel, d.sold_at, &d.zone, &d.region, &d.address, now);
+        if d.kind.is_marketing() && now.good {
+            let free = self.config.routing.offers_free(d.channel, |n| tx.read().offer_before(d.channel, &d.address, n))?;
+            opens = opens.max(free.unwrap_or_default());
+        }
         if opens > now.wall && !d.test {
             tx.postpone(d.id, opens)?;
             look.soon(Some(opens.since(now.wall)));

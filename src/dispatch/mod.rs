@@ -446,7 +446,15 @@ impl Core {
         let waited = d.ended_at.is_some_and(|at| now.wall.since(at) >= self.config.routing.uncertain_wait);
         let to = match d.kind.when_uncertain() {
             _ if by_key => State::Ready,
-            WhenUncertain::Repeat if waited || d.kind == Kind::PasswordReset => State::Ready,
+            // Once more, as long as it is of use: whoever waits for it asks again.
+            WhenUncertain::Repeat if d.kind == Kind::PasswordReset => {
+                if d.tries <= 1 {
+                    State::Ready
+                } else {
+                    State::Cancelled
+                }
+            }
+            WhenUncertain::Repeat if waited => State::Ready,
             WhenUncertain::Drop => State::Cancelled,
             _ => return Ok(()),
         };

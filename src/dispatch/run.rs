@@ -288,6 +288,7 @@ impl Loop {
         };
         if let Some(turn) = turn {
             self.tell(&Report { notes: vec![Note::Line(turn)], ..Report::default() });
+            self.handle.wake(); // the next step writes it down
         }
     }
 

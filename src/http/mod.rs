@@ -3,8 +3,13 @@
 //! It sends what it is given once. It follows no redirect, uses no proxy of the environment, repeats
 //! nothing by itself, and never shows a URL, a header or a body in an error or a log.
 
+pub mod der;
+pub mod form;
 mod gate;
+pub mod jwt;
+pub mod oauth;
 pub mod retry_after;
+pub mod sigv4;
 pub mod tls;
 mod transport;
 
@@ -230,6 +235,13 @@ pub fn is_loopback(host: &str) -> bool {
 /// The host of a URL; `None` where it is not a URL with a host.
 pub fn host(url: &str) -> Option<String> {
     Url::parse(url).ok()?.host_str().map(str::to_owned)
+}
+
+/// The host of an `https://` URL on the usual port, without a user in it; `None` for any other.
+pub fn https_host(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    let plain = url.scheme() == "https" && url.port().is_none() && url.username().is_empty() && url.password().is_none();
+    url.host_str().filter(|_| plain).map(str::to_owned)
 }
 
 /// A domain in the letters of ASCII (punycode, UTS 46), in lower case; `None` where it is no domain.

@@ -6,10 +6,13 @@ use jiff::tz::TimeZone;
 use std::time::Duration;
 
 /// The wait in any of its spellings: seconds (also with a fraction, rounded up), or a date of HTTP in
-/// its three forms, compared with `now`. A date that has passed is no wait at all. `None` where it
-/// is neither. The caller clamps.
+/// its three forms, compared with `now`. A date that has passed and a number below zero are no wait at
+/// all. `None` where it is neither. The caller clamps.
 pub fn parse(value: &str, now: UnixMs) -> Option<Duration> {
     let value = value.trim();
+    if value.strip_prefix('-').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')) {
+        return Some(Duration::ZERO);
+    }
     if value.starts_with(|c: char| c.is_ascii_digit()) && value.chars().all(|c| c.is_ascii_digit() || c == '.') {
         let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
         let more = u64::from(fraction.contains(|c: char| ('1'..='9').contains(&c)));
@@ -48,7 +51,8 @@ mod tests {
             ("Saturday, 03-Oct-26 08:01:30 GMT", Some(90)),
             ("Sat Oct  3 08:01:30 2026", Some(90)),
             ("Sat, 03 Oct 2026 07:00:00 GMT", Some(0)),
-            ("-5", None),
+            ("-5", Some(0)),
+            ("-", None),
             ("soon", None),
             ("", None),
             ("Sat, 99 Oct 2026 07:00:00 GMT", None),

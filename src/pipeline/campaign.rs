@@ -95,6 +95,7 @@ fn recipient(
         contact: Some(contact),
         channels: &channels,
         configured: &intake::configured(cx.config, false),
+        until: plan.end,
         rules: &cx.config.routing,
         shop: &cx.config.shop,
         now: cx.now,

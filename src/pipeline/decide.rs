@@ -24,8 +24,8 @@ pub trait People {
     fn consent(&self, channel: Channel, address: &str, purpose: Purpose) -> Result<Option<Entry>, Self::Error>;
     /// Whether the person asked to be forgotten.
     fn erased(&self, address: &str) -> Result<bool, Self::Error>;
-    /// How many offers left for an address since a moment.
-    fn offers_since(&self, channel: Channel, address: &str, since: UnixMs) -> Result<u32, Self::Error>;
+    /// When the n-th last offer (1: the last) left for an address.
+    fn offer_before(&self, channel: Channel, address: &str, n: u32) -> Result<Option<UnixMs>, Self::Error>;
 }
 
 /// What a decision is made of.
@@ -45,6 +45,8 @@ pub struct Facts<'a> {
     pub channels: &'a [Option<Channel>],
     /// Channels that are configured.
     pub configured: &'a [Channel],
+    /// When an offer is of no use any more; `None`: as its kind has it.
+    pub until: Option<UnixMs>,
     /// `[routing]`.
     pub rules: &'a Routing,
     /// `[shop]`.
@@ -142,6 +144,11 @@ pub fn decide<P: People>(facts: &Facts<'_>, people: &P) -> Result<Decision, P::E
     prefer_email_when_quiet(facts, &mut decision);
     if let Some(first) = decision.chain.first() {
         decision.due = opens(facts, first);
+        if facts.kind.is_marketing() {
+            let free = facts.rules.offers_free(first.channel, |n| people.offer_before(first.channel, &first.address, n))?;
+            // The hour must be right then, too.
+            decision.due = free.filter(|free| *free > decision.due).map_or(decision.due, |free| opens_at(facts, first, free));
+        }
     } else {
         let reachable = decision.considered.iter().any(|c| c.result != "no_address");
         decision.no_message = if reachable || given(facts) { "undeliverable" } else { "no_contact" };
@@ -151,12 +158,14 @@ pub fn decide<P: People>(facts: &Facts<'_>, people: &P) -> Result<Decision, P::E
 
 /// When a way is open, by the clock on the customer's wall.
 fn opens(facts: &Facts<'_>, way: &Way) -> UnixMs {
-    if !facts.now.good {
-        return facts.now.wall; // quiet hours wait for a clock that can be believed
-    }
+    // Quiet hours wait for a clock that can be believed.
+    if facts.now.good { opens_at(facts, way, facts.now.wall) } else { facts.now.wall }
+}
+
+fn opens_at(facts: &Facts<'_>, way: &Way, at: UnixMs) -> UnixMs {
     let (zone, region) = facts.contact.map(|c| (c.timezone.as_str(), c.region.as_str())).unwrap_or_default();
     let gated = Gated { kind: facts.kind, channel: way.channel, at: facts.at, zone, region, address: &way.address };
-    facts.rules.not_before(&gated, facts.shop, facts.now.wall)
+    facts.rules.not_before(&gated, facts.shop, at)
 }
 
 fn prefer_email_when_quiet(facts: &Facts<'_>, decision: &mut Decision) {
@@ -241,10 +250,10 @@ fn consider<P: People>(facts: &Facts<'_>, people: &P, channel: Channel) -> Resul
         return Ok(Err("ttl".to_owned()));
     }
     if facts.kind.is_marketing() {
-        for (_, most, span) in facts.rules.frequency.iter().filter(|(c, _, _)| *c == channel) {
-            if people.offers_since(channel, &address, facts.now.wall - *span)? >= *most {
-                return Ok(Err("frequency".to_owned()));
-            }
+        let free = facts.rules.offers_free(channel, |n| people.offer_before(channel, &address, n))?;
+        let end = facts.until.unwrap_or(facts.now.wall + facts.rules.time_to_live(facts.kind, channel));
+        if free.is_some_and(|free| free > end) {
+            return Ok(Err("frequency".to_owned()));
         }
     }
     Ok(Ok(Way { channel, address }))

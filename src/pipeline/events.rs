@@ -195,6 +195,7 @@ fn follow(
         contact: contact.as_ref(),
         channels: &route.channels,
         configured: &configured,
+        until: None,
         rules: &cx.config.routing,
         shop: &cx.config.shop,
         now: cx.now,

@@ -23,6 +23,7 @@ use crate::store::inbox::{Body, NewRawEvent, RawEvent};
 use crate::store::people::Contact;
 use crate::store::receipts::NewReceipt;
 use crate::store::{Result, Snapshot, Tx};
+use std::borrow::Cow;
 
 /// Who posted: what the key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,6 +172,7 @@ pub(super) fn document(read: Snapshot<'_>, cx: &Context<'_>, origin: &Origin, sa
         contact: contact.as_ref(),
         channels: route.map(|r| r.channels.as_slice()).unwrap_or_default(),
         configured: &configured,
+        until: None,
         rules: &cx.config.routing,
         shop: &cx.config.shop,
         now: cx.now,
@@ -257,6 +259,7 @@ fn keep_raw(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, stat
 
 /// Stores the receipt and queues its messages.
 pub(super) fn store(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, raw_event: i64) -> Result<()> {
+    let posted = &with_customer(tx.read(), posted)?;
     let sale = &posted.sale;
     let at = moment(tx.read(), cx, origin, sale.at)?;
     people::heed_sale(tx, cx, origin, sale, at)?;
@@ -271,6 +274,27 @@ pub(super) fn store(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Post
         queue::message(tx, cx, &about, &Which::default(), &decision)?;
     }
     events::of_sale(tx, cx, origin, sale, &about, raw_event)
+}
+
+/// A return that names nobody goes to whom its sale went.
+fn with_customer<'a>(read: Snapshot<'_>, posted: &'a Posted) -> Result<Cow<'a, Posted>> {
+    let (sale, customer) = (&posted.sale, &posted.sale.customer);
+    let named = !customer.id.is_empty() || !customer.email.is_empty() || !customer.phone.is_empty() || customer.preferred_channel.is_some();
+    let Some(related) = sale.related.as_ref().filter(|_| !named && kind_of(sale) == Kind::Refund) else { return Ok(Cow::Borrowed(posted)) };
+    let Some(first) = read.receipt_of(&sale.unit.unit_id, &related.transaction_id)? else { return Ok(Cow::Borrowed(posted)) };
+    let document = serde_json::from_slice(&read.body(first.body)?).ok().and_then(|v| Sale::parse(&v).ok());
+    let mut posted = posted.clone();
+    posted.sale.customer = document.map(|d| d.customer).unwrap_or_default();
+    // What came later than the document, as a late contact does.
+    let either = |own: &mut String, known: &str| {
+        if own.is_empty() {
+            known.clone_into(own)
+        }
+    };
+    either(&mut posted.sale.customer.email, &first.email);
+    either(&mut posted.sale.customer.phone, &first.phone);
+    posted.sale.customer.marketing_consent = None;
+    Ok(Cow::Owned(posted))
 }
 
 fn put(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, raw_event: i64, no_message: &str) -> Result<i64> {

@@ -29,7 +29,7 @@ impl People for Known<'_> {
         if entry.state == State::Soft {
             let find = Find { text: address.to_owned(), limit: 1, ..Find::default() };
             let last = self.read.find_receipts(&find)?.first().map(|r| r.sold_at);
-            entry.renewed = last.unwrap_or_default().max(self.read.last_offer(channel, address)?.unwrap_or_default());
+            entry.renewed = last.unwrap_or_default().max(self.read.offer_before(channel, address, 1)?.unwrap_or_default());
         }
         Ok(Some(entry))
     }
@@ -38,7 +38,7 @@ impl People for Known<'_> {
         Ok(self.read.erased(&self.cx.key.name_of(address))?.is_some())
     }
 
-    fn offers_since(&self, channel: Channel, address: &str, since: UnixMs) -> Result<u32> {
-        self.read.offers_since(channel, address, since)
+    fn offer_before(&self, channel: Channel, address: &str, n: u32) -> Result<Option<UnixMs>> {
+        self.read.offer_before(channel, address, n)
     }
 }

@@ -45,25 +45,27 @@ pub fn find(read: Snapshot<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale) 
     let like = Likeness { source: &origin.source, till, receipt_number: &sale.receipt_number, sold_at: sale.at, total: sale.totals.grand };
     let same_day = |r: &&Receipt| day(cx, r.sold_at) == day(cx, sale.at) && r.transaction_type == sale.transaction_type.word();
     let numbered = read.same_number(&like)?;
-    if let Some(first) = numbered.iter().find(same_day) {
+    if let Some(first) = numbered.iter().find(same_day).filter(|_| !sale.receipt_number.is_empty()) {
         return Ok(Some(Known { first: first.clone(), corrects: false }));
     }
     let window = i64::try_from(cx.config.routing.merge_window.as_millis()).unwrap_or(0);
     for first in read.same_total(&like, window)? {
-        // Two numbers that differ name two sales.
-        let other_number = !sale.receipt_number.is_empty() && !first.receipt_number.is_empty() && has_number(&first, sale);
-        if !other_number && same_lines(read, &first, sale)? {
+        // A sale that this source told already is another one; so is one of somebody else.
+        let told = read.sources_of(&first)?.contains(&origin.source);
+        if !told && same_buyer(read, cx, &first, sale)? && same_lines(read, &first, sale)? {
             return Ok(Some(Known { first, corrects: false }));
         }
     }
     Ok(None)
 }
 
-/// The number of a sale that has none of its own is its transaction's id.
-fn has_number(first: &Receipt, sale: &Sale) -> bool {
-    first.receipt_number != first.transaction_id
-        && sale.receipt_number != sale.transaction_id
-        && first.receipt_number != sale.receipt_number
+/// Whether two sightings may be of one person: where both name addresses, they have one in common.
+fn same_buyer(read: Snapshot<'_>, cx: &Context<'_>, first: &Receipt, sale: &Sale) -> Result<bool> {
+    let (email, phone) = addresses(cx.config, sale);
+    let deliveries = read.deliveries_of(first.row)?.into_iter().filter(|d| d.audience == Audience::Customer).map(|d| d.address);
+    let known: Vec<String> = [first.email.clone(), first.phone.clone()].into_iter().chain(deliveries).filter(|a| !a.is_empty()).collect();
+    let given: Vec<String> = [email, phone].into_iter().filter(|a| !a.is_empty()).collect();
+    Ok(known.is_empty() || given.is_empty() || given.iter().any(|a| known.contains(a)))
 }
 
 fn by_id(read: Snapshot<'_>, sale: &Sale) -> Result<Option<Receipt>> {

@@ -41,9 +41,12 @@ pub struct Told<'a> {
     pub wording: &'a str,
     /// The event that told it.
     pub origin: &'a str,
+    /// It is dated by who tells it, not said now.
+    pub dated: bool,
 }
 
-/// Writes down a consent, unless it says what was said last. A new yes lifts an unsubscription.
+/// Writes down a consent, unless it says what was said last, or tells of a time before that. A new yes lifts an
+/// unsubscription.
 pub fn consent(tx: Tx<'_>, channel: Channel, address: &str, purpose: Purpose, state: State, at: UnixMs, told: &Told<'_>) -> Result<()> {
     if address.is_empty() {
         return Ok(());
@@ -51,6 +54,9 @@ pub fn consent(tx: Tx<'_>, channel: Channel, address: &str, purpose: Purpose, st
     let last = tx.read().consent(channel, address, purpose)?;
     if last.is_some_and(|last| last.state == state && state != State::Soft) {
         return Ok(());
+    }
+    if told.dated && last.is_some_and(|last| last.at >= at) {
+        return Ok(()); // an import that tells what was before
     }
     let yes = matches!(state, State::Soft | State::Express | State::Written);
     tx.put_consent(&NewConsent {
@@ -145,14 +151,15 @@ pub fn sync(tx: Tx<'_>, cx: &Context<'_>, given: &Map<String, Value>, at: UnixMs
 fn consents(tx: Tx<'_>, contact: &Contact, entries: &[Value], at: UnixMs, told: &Told<'_>) -> Result<()> {
     for entry in entries {
         let text = |name: &str| entry.get(name).and_then(Value::as_str);
-        let at = text("at").and_then(UnixMs::parse_rfc3339).unwrap_or(at);
+        let dated = text("at").and_then(UnixMs::parse_rfc3339);
+        let at = dated.unwrap_or(at);
         let purpose = text("purpose").and_then(Purpose::from_word).unwrap_or(Purpose::Marketing);
         let Some(state) = text("state").and_then(State::from_word) else { continue };
         let channels = match text("channel") {
             Some(word) => Channel::from_word(word).into_iter().collect(),
             None => vec![Channel::Email, Channel::Sms, Channel::Whatsapp, Channel::Push],
         };
-        let told = Told { wording: text("wording").unwrap_or(told.wording), ..*told };
+        let told = Told { wording: text("wording").unwrap_or(told.wording), dated: dated.is_some(), ..*told };
         for channel in channels {
             consent(tx, channel, address(contact, channel), purpose, state, at, &told)?;
         }

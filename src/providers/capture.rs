@@ -38,8 +38,10 @@ pub static KIND: Kind = Kind {
     idempotency: Idempotency::Key,
     rate: Rate::per_second(10_000),
     concurrency: 64,
+    batch: 1,
     keeps_content: true,
     classify: None,
+    callback: None,
     build,
 };
 

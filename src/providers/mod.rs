@@ -1,28 +1,46 @@
 //! Providers: one file for each company's wire, and the list of them.
 //!
-//! A provider knows how to ask (`request`) and what an answer means (`classify`), both pure. It
-//! never sees the store, decides nothing about retries, and keeps nothing between two messages
-//! except its connections.
+//! A provider knows how to ask (`request`), what an answer means (`classify`) and, where it has them, how
+//! its reports are verified and read (`callback`), how to learn whether it has a message (`lookup`), how
+//! to hand over many at once (`batch`) and how to see that an account works without sending (`probe`): all
+//! pure. It never sees the store, decides nothing about retries, and keeps nothing between two messages;
+//! connections and tokens are the runner's.
 //!
 //! To add one: write its file in the order of the others (what it is, settings, request, classify,
-//! tests), and add its line to the list below. The conformance test does the rest.
+//! callback, lookup, batch, probe, tests), and add its line to the list below. The conformance test does
+//! the rest.
 
+mod account;
+mod aws;
+pub mod callback;
 pub mod capture;
 #[cfg(test)]
 mod conformance;
+pub mod gmail;
+pub mod graph;
+pub mod mailchimp;
+pub mod mailgun;
+pub mod mandrill;
+mod merge;
+pub mod postmark;
 pub mod publish;
+pub mod sendgrid;
+pub mod ses;
+pub mod shared;
 pub mod smtp;
+pub mod sns;
 pub mod table;
 pub mod twilio;
+pub mod vonage;
 
 use crate::config::TypeKeys;
 use crate::config::checked::{Provider as Settings, Rate};
 use crate::domain::content::Outgoing;
-use crate::domain::outcome::{Class, Outcome, Scope};
-use crate::domain::text::scrub;
+use crate::domain::outcome::{Class, Outcome, Scope, Suppress};
 use crate::domain::time::UnixMs;
-use crate::http::{self, Answer, Client, Limits, Request, Transport};
-use std::fmt;
+use crate::http::{Answer, Request, Transport};
+pub use account::Account;
+use callback::{Call, Known, Refusal, Report};
 use std::time::Duration;
 
 /// What makes a repeat safe.
@@ -44,22 +62,68 @@ pub struct Kind {
     pub rate: Rate,
     /// Attempts at once where the config names none.
     pub concurrency: usize,
+    /// Messages that one call can carry; 1: it has no such call.
+    pub batch: usize,
     /// What was composed stays readable after the end: the test inbox.
     pub keeps_content: bool,
-    /// What an answer to a request means: the same as the wire's own `classify`, without an account.
-    /// `None` where the provider is not asked by HTTP.
+    /// What an answer to a request means. `None` where the provider is not asked by HTTP.
     pub classify: Option<Classify>,
+    /// Verifies and reads a call of the provider. `None` where it makes none.
+    pub callback: Option<Callback>,
     /// Makes an account's wire from its settings. The error is a sentence for the config check.
     pub build: fn(&Settings) -> Result<Wire, String>,
 }
 
-/// `operation`, answer, moment of the attempt → outcome.
-pub type Classify = fn(&str, &Answer, UnixMs) -> Outcome;
+/// `operation`, answer, moment of the attempt → what it means. `operation` is [`SEND`] unless the provider
+/// has others; the moment is for waits that are given as a date. A success whose body is not the
+/// provider's is uncertain.
+pub type Classify = fn(&str, &Answer, UnixMs) -> Judged;
+
+/// Settings of the account (only those that verifying needs have to be there), call, what is known.
+pub type Callback = fn(&Settings, &Call, &Known<'_>) -> Result<Report, Refusal>;
+
+/// The operation that sends one message.
+pub const SEND: &str = "send";
+/// The operation that sends many.
+pub const BATCH: &str = "batch";
+/// The operation that fetches an access token.
+pub const TOKEN: &str = "token";
+/// The operation that asks what became of an earlier message.
+pub const STATUS: &str = "status";
+
+/// What an answer means, also where it speaks of several messages or recipients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Of the call as a whole.
+    pub outcome: Outcome,
+    /// Of each message of a batch, in the order of the request; empty where the call stands for all.
+    pub entries: Vec<Outcome>,
+    /// Whose the entries are, where the provider names them: then their order need not be the request's.
+    pub recipients: Vec<String>,
+    /// Recipients of an accepted message that the provider will not write to.
+    pub suppress: Vec<(String, Suppress)>,
+}
+
+impl From<Outcome> for Judged {
+    fn from(outcome: Outcome) -> Judged {
+        Judged { outcome, entries: Vec::new(), recipients: Vec::new(), suppress: Vec::new() }
+    }
+}
 
 /// The list: one line for each type.
 static KINDS: &[&Kind] = &[
     &smtp::KIND, //
+    &sendgrid::KIND,
+    &mailgun::KIND,
+    &mandrill::KIND,
+    &mailchimp::KIND,
+    &postmark::KIND,
+    &ses::KIND,
+    &gmail::KIND,
+    &graph::KIND,
     &twilio::KIND,
+    &vonage::KIND,
+    &sns::KIND,
     &publish::KIND,
     &capture::KIND,
 ];
@@ -86,90 +150,115 @@ pub enum Wire {
     Capture(capture::Capture),
 }
 
-/// A provider behind an HTTP API. Both functions are pure.
+/// What a request needs beside its message.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// The moment of sending, exactly as it stands in signatures.
+    pub now: UnixMs,
+    /// The access token; empty where the provider has none.
+    pub token: &'a str,
+}
+
+/// One request of a message, and the operation that its answer is judged by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// E.g. [`SEND`].
+    pub operation: &'static str,
+    /// As it goes out.
+    pub request: Request,
+}
+
+impl Step {
+    /// The usual: one request that sends.
+    pub fn send(request: Request) -> Vec<Step> {
+        vec![Step { operation: SEND, request }]
+    }
+}
+
+/// Whether a provider has a message of which nobody knew whether it arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It has it, under this id where it names one.
+    Yes(Option<String>),
+    /// It certainly has not.
+    No,
+    /// It cannot be said now; the outcome tells why, and how long to wait.
+    Unknown(Outcome),
+}
+
+/// What a probe tells of an account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    /// Accepted: key and sender work.
+    pub outcome: Outcome,
+    /// Messages a second that the account may send, where it says so.
+    pub per_second: Option<f64>,
+    /// Messages that it may still send today, where it says so.
+    pub left_today: Option<u64>,
+    /// What a person should know, in a sentence: credit that runs out, a sandbox.
+    pub warning: Option<String>,
+}
+
+impl From<Outcome> for Health {
+    fn from(outcome: Outcome) -> Health {
+        Health { outcome, per_second: None, left_today: None, warning: None }
+    }
+}
+
+/// A provider behind an HTTP API. Every function is pure; what it does not have, it leaves out.
 pub trait HttpProvider: Send + Sync {
+    /// Its type.
+    fn kind(&self) -> &'static Kind;
+
     /// Where its API is, without a slash at the end.
     fn base_url(&self) -> &str;
 
-    /// The request for one message; an outcome where there can be none, e.g. for a content that this
-    /// type cannot send.
-    fn request(&self, message: &Outgoing) -> Result<Request, Outcome>;
-
-    /// What an answer means. `operation` is `send` unless the provider has others; `now` is when the
-    /// attempt began, for waits that are given as a date. A success whose body is not the provider's
-    /// is uncertain.
-    fn classify(&self, operation: &str, answer: &Answer, now: UnixMs) -> Outcome;
-}
-
-/// One account: a name of the config with a wire behind it.
-pub struct Account {
-    /// `NAME` of `[providers.NAME]`.
-    pub name: String,
-    /// Its type.
-    pub kind: &'static Kind,
-    /// How it is reached.
-    pub wire: Wire,
-    /// Bounds each step of an attempt.
-    pub timeout: Duration,
-    /// Whether a repeat is safe.
-    pub idempotency: Idempotency,
-}
-
-impl fmt::Debug for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Account({}, {})", self.name, self.kind.keys.name)
-    }
-}
-
-impl Account {
-    /// The account of a table of the config. The error is a sentence for the config check.
-    pub fn new(name: &str, settings: &Settings) -> Result<Account, String> {
-        let kind = find(&settings.kind).ok_or_else(|| format!("there is no type of provider named {}", settings.kind))?;
-        let wire = (kind.build)(settings)?;
-        Ok(Account { name: name.to_owned(), kind, wire, timeout: settings.timeout, idempotency: kind.idempotency })
+    /// The request for an access token, where its requests carry one.
+    fn token(&self, _now: UnixMs) -> Option<Request> {
+        None
     }
 
-    /// Whether it is on this machine: then it never waits for the line.
-    pub fn on_loopback(&self) -> bool {
-        match &self.wire {
-            Wire::Http(provider) => http::host(provider.base_url()).is_some_and(|host| http::is_loopback(&host)),
-            Wire::Smtp(smtp) => http::is_loopback(smtp.host()),
-            Wire::Folder(_) | Wire::Capture(_) => true,
-        }
+    /// The requests for one message in their order, each only after the one before was accepted; an outcome
+    /// where there can be none, e.g. for a content that this type cannot send.
+    fn request(&self, message: &Outgoing, at: At<'_>) -> Result<Vec<Step>, Outcome>;
+
+    /// Whether a repeat of one of its operations is safe, where they differ.
+    fn idempotency(&self, _operation: &str) -> Idempotency {
+        self.kind().idempotency
     }
 
-    /// One attempt, each step within the account's time limit. What the outcome says of it may be
-    /// logged and shown. `now` is the moment at which it begins.
-    pub async fn send(&self, client: &Client, message: &Outgoing, now: UnixMs) -> Outcome {
-        let mut outcome = match &self.wire {
-            Wire::Http(provider) => self.over_http(provider.as_ref(), client, message, now).await,
-            Wire::Smtp(smtp) => smtp.send(message, self.timeout).await,
-            Wire::Folder(folder) => folder.send(message, self.timeout).await,
-            Wire::Capture(capture) => capture.send(message),
-        };
-        if outcome.class == Class::Offline && self.on_loopback() {
-            (outcome.class, outcome.scope) = (Class::Retry, Scope::Account);
-        }
-        outcome.detail = scrub(&outcome.detail);
-        outcome
+    /// Asks whether it has this message, of which an attempt began at that moment.
+    fn lookup(&self, _message: &Outgoing, _since: UnixMs, _at: At<'_>) -> Option<Request> {
+        None
     }
 
-    /// Closes what was not used for a while. To be called about once a minute.
-    pub fn tidy(&self) {
-        if let Wire::Smtp(smtp) = &self.wire {
-            smtp.tidy();
-        }
+    /// Reads the answer to [`HttpProvider::lookup`].
+    fn found(&self, _message: &Outgoing, _since: UnixMs, _answer: &Answer, _now: UnixMs) -> Found {
+        Found::Unknown(Outcome::new(Class::Uncertain, Scope::Message, "this provider cannot be asked"))
     }
 
-    async fn over_http(&self, provider: &dyn HttpProvider, client: &Client, message: &Outgoing, now: UnixMs) -> Outcome {
-        let request = match provider.request(message) {
-            Ok(request) => request,
-            Err(outcome) => return outcome,
-        };
-        match client.send(&request, Limits { step: self.timeout, cap: http::SEND_CAP }).await {
-            Ok(answer) => provider.classify("send", &answer, now),
-            Err(transport) => classify_transport(transport, self.idempotency),
-        }
+    /// How long after an attempt a message may be missing in the answer to a look-up although it arrived.
+    fn lookup_delay(&self) -> Duration {
+        Duration::from_secs(300)
+    }
+
+    /// One request for several messages, at most [`Kind::batch`], all of one sender and to different
+    /// addresses. `None`: these cannot go together. Its answer is judged as [`BATCH`].
+    fn batch(&self, _messages: &[&Outgoing], _at: At<'_>) -> Option<Request> {
+        None
+    }
+
+    /// A request that sends nothing and needs the account to work.
+    fn probe(&self, _at: At<'_>) -> Option<Request> {
+        None
+    }
+
+    /// Reads the answer to [`HttpProvider::probe`].
+    fn probed(&self, answer: &Answer, now: UnixMs) -> Health {
+        let success = answer.is_success();
+        let judged =
+            if success { Outcome::accepted(None) } else { shared::refused(answer, now, shared::by_status(answer.status, false), "") };
+        judged.into()
     }
 }
 

@@ -13,7 +13,8 @@ use crate::domain::outcome::{Class, Outcome, Scope};
 use crate::domain::time::UnixMs;
 use crate::domain::token;
 use crate::http::{Answer, Request, check_base_url, retry_after};
-use crate::providers::{HttpProvider, Idempotency, Kind, Wire, wrong_content};
+use crate::providers::shared::bearer;
+use crate::providers::{At, Health, HttpProvider, Idempotency, Judged, Kind, SEND, Step, Wire, wrong_content};
 use crate::sys::durable;
 use crate::sys::heavy::Heavy;
 use std::io;
@@ -40,8 +41,10 @@ pub static KIND: Kind = Kind {
     idempotency: Idempotency::Key,
     rate: Rate::per_second(10),
     concurrency: 4,
+    batch: 1,
     keeps_content: false,
-    classify: Some(classify),
+    classify: Some(judge),
+    callback: None,
     build,
 };
 
@@ -67,6 +70,10 @@ impl Put {
         let base_url = check_base_url(settings.base_url.as_deref().unwrap_or_default(), settings.allow_insecure)?;
         Ok(Put { base_url, token: settings.settings.secret("token") })
     }
+
+    fn authorization(&self) -> Vec<(String, String)> {
+        if self.token.is_empty() { Vec::new() } else { vec![bearer(self.token.expose())] }
+    }
 }
 
 /// The page of a message, under a name that leads nowhere else.
@@ -78,26 +85,40 @@ fn page(message: &Outgoing) -> Result<&Page, Outcome> {
 }
 
 impl HttpProvider for Put {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    fn request(&self, message: &Outgoing) -> Result<Request, Outcome> {
+    fn request(&self, message: &Outgoing, _at: At<'_>) -> Result<Vec<Step>, Outcome> {
         let page = page(message)?;
-        let mut headers = vec![
+        let mut headers = self.authorization();
+        headers.extend([
             ("Content-Type".to_owned(), "text/html; charset=utf-8".to_owned()),
             ("Idempotency-Key".to_owned(), message.step.to_string()),
             ("Tillpost-Expires".to_owned(), page.expires.rfc3339()),
-        ];
-        if !self.token.is_empty() {
-            headers.insert(0, ("Authorization".to_owned(), format!("Bearer {}", self.token.expose())));
-        }
-        Ok(Request { method: "PUT", url: format!("{}/{}", self.base_url, page.token), headers, body: page.html.clone().into_bytes() })
+        ]);
+        let url = format!("{}/{}", self.base_url, page.token);
+        Ok(Step::send(Request { method: "PUT", url, headers, body: page.html.clone().into_bytes() }))
     }
 
-    fn classify(&self, operation: &str, answer: &Answer, now: UnixMs) -> Outcome {
-        classify(operation, answer, now)
+    fn probe(&self, _at: At<'_>) -> Option<Request> {
+        Some(Request { method: "HEAD", url: format!("{}/", self.base_url), headers: self.authorization(), body: Vec::new() })
     }
+
+    /// Whatever stands at the root: the host is there and does not refuse the token.
+    fn probed(&self, answer: &Answer, now: UnixMs) -> Health {
+        let outcome = classify(SEND, answer, now);
+        let refused = matches!(outcome.class, Class::Auth | Class::Retry | Class::Throttle);
+        if refused { outcome.into() } else { Outcome::accepted(None).into() }
+    }
+}
+
+fn judge(operation: &str, answer: &Answer, now: UnixMs) -> Judged {
+    classify(operation, answer, now).into()
 }
 
 /// What an answer to a PUT means, by RFC 9110.
@@ -171,31 +192,25 @@ fn fault(error: &io::Error) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::conformance::{account, email, page};
+    use crate::providers::conformance::{NOWHERE, account, email, only, page, page_token as token};
     use crate::providers::{Account, Wire};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     const TOKEN: &str = "1111111111z";
 
-    fn token() -> String {
-        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[7; 32]);
-        let id = crate::domain::ids::ReceiptId::new(1_790_000_000_000, [3; 10]);
-        token::token(&key, token::Mark::of(&id))
-    }
-
     #[test]
     fn a_page_is_put_under_its_token() {
         let put = Put::new(&account("publish", KIND.keys.example)).unwrap();
-        let request = put.request(&page(&token())).unwrap();
+        let request = only(put.request(&page(&token()), NOWHERE));
         assert_eq!((request.method, request.url), ("PUT", format!("https://r.cmart.example/{}", token())));
         assert_eq!(request.headers[0], ("Authorization".to_owned(), "Bearer your upload token".to_owned()));
         assert!(request.headers.contains(&("Content-Type".to_owned(), "text/html; charset=utf-8".to_owned())));
         assert_eq!(request.body, b"<!doctype html><p>18.20</p>");
         for bad in ["../passwd", "", "a/b", TOKEN] {
-            assert_eq!(put.request(&page(bad)).unwrap_err().class, Class::Permanent, "{bad}");
+            assert_eq!(put.request(&page(bad), NOWHERE).unwrap_err().class, Class::Permanent, "{bad}");
         }
-        assert_eq!(put.request(&email("kim@example.org")).unwrap_err().scope, Scope::Message);
+        assert_eq!(put.request(&email("kim@example.org"), NOWHERE).unwrap_err().scope, Scope::Message);
     }
 
     #[test]

@@ -15,6 +15,16 @@ const ASIDE: &[&str] = &["rate", "concurrency", "timeout", "track", "tags", "all
 
 /// The settings of an account of that type. Errors name the key, never a value.
 pub fn read(kind: &Kind, table: &Table) -> Result<Account, String> {
+    let account = read_some(kind, table)?;
+    let missing = kind.keys.keys.iter().find(|key| key.required && !account.settings.0.contains_key(key.name));
+    match missing {
+        Some(key) => Err(format!("{} is missing", key.name)),
+        None => Ok(account),
+    }
+}
+
+/// The same where needed keys may be missing: enough to verify a callback.
+pub fn read_some(kind: &Kind, table: &Table) -> Result<Account, String> {
     let mut account = Account {
         kind: kind.keys.name.to_owned(),
         base_url: None,
@@ -38,11 +48,7 @@ pub fn read(kind: &Kind, table: &Table) -> Result<Account, String> {
             _ => return Err(format!("{name} is not a key of type {}, or has a value of another kind", kind.keys.name)),
         }
     }
-    let missing = kind.keys.keys.iter().find(|key| key.required && !account.settings.0.contains_key(key.name));
-    match missing {
-        Some(key) => Err(format!("{} is missing", key.name)),
-        None => Ok(account),
-    }
+    Ok(account)
 }
 
 fn setting(key: &Key, value: &Value) -> Result<Setting, String> {

@@ -10,13 +10,18 @@ use crate::config::key::{Shape, optional, required};
 use crate::config::secret::Secret;
 use crate::domain::channel::Channel;
 use crate::domain::content::{Content, Outgoing, Sms};
+use crate::domain::ids::sha256;
 use crate::domain::outcome::{Class, Outcome, Scope, Suppress};
 use crate::domain::text::scrub;
 use crate::domain::time::UnixMs;
-use crate::http::{Answer, Request, check_base_url, retry_after};
-use crate::providers::{HttpProvider, Idempotency, Kind, Wire, wrong_content};
+use crate::http::{Answer, Request, check_base_url, form, retry_after};
+use crate::providers::callback::{self, Bounce, Call, Event, EventKind, Known, Refusal, Report};
+use crate::providers::shared::{CALLBACK_URL, basic, by_status, content_type, not_theirs, refused};
+use crate::providers::{At, Found, Health, HttpProvider, Idempotency, Judged, Kind, SEND, Step, Wire, wrong_content};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use ring::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256};
 use serde_json::Value;
+use std::time::Duration;
 
 /// What it is.
 pub static KIND: Kind = Kind {
@@ -31,8 +36,10 @@ pub static KIND: Kind = Kind {
     // Twilio queues what it takes; a long code then sends one segment a second by itself.
     rate: Rate::per_second(50),
     concurrency: 10,
+    batch: 1,
     keeps_content: false,
-    classify: Some(classify),
+    classify: Some(judge),
+    callback: Some(report),
     build,
 };
 
@@ -41,11 +48,15 @@ const KEYS: &[crate::config::Key] = &[
     optional("auth_token", Shape::Secret, "The account's auth token. Callbacks are signed with it even where requests use an API key."),
     optional("api_key_sid", Shape::Text, "SID of an API key (SK…), used for requests instead of the auth token."),
     optional("api_key_secret", Shape::Secret, "The API key's secret."),
+    optional("smart_encoding", Shape::Bool, "Twilio replaces letters that would make a text longer, e.g. typographic quotes."),
     optional("messaging_service", Shape::Text, "Messaging Service (MG…) for messages whose channel names no sender."),
     optional("callback", Shape::Table(CALLBACK), "Where Twilio reports what became of a message."),
 ];
 
-const CALLBACK: &[crate::config::Key] = &[optional("url", Shape::Url, "The public URL that Twilio calls.")];
+const CALLBACK: &[crate::config::Key] = &[
+    CALLBACK_URL,
+    optional("shared_key", Shape::Secret, "Secret of the shared key, where webhooks are signed with one in place of the auth token."),
+];
 
 /// An account's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +66,7 @@ pub struct Twilio {
     user: String,
     password: Secret,
     messaging_service: String,
+    smart_encoding: bool,
     callback_url: String,
 }
 
@@ -91,6 +103,7 @@ impl Twilio {
             user: user.to_owned(),
             password,
             messaging_service: service.to_owned(),
+            smart_encoding: own.flag("smart_encoding"),
             callback_url: own.table("callback").map(|c| c.text("url").to_owned()).unwrap_or_default(),
         })
     }
@@ -105,6 +118,9 @@ impl Twilio {
         let validity = message.kind.time_to_live(Channel::Sms).as_secs().clamp(1, 36_000);
         let mut fields =
             vec![("To", message.to.clone()), (sender, from.clone()), ("Body", sms.text.clone()), ("ValidityPeriod", validity.to_string())];
+        if self.smart_encoding {
+            fields.push(("SmartEncoded", "true".to_owned()));
+        }
         if !self.callback_url.is_empty() {
             let mark = if self.callback_url.contains('?') { '&' } else { '?' };
             fields.push(("StatusCallback", format!("{}{mark}tp_id={}", self.callback_url, message.step)));
@@ -118,49 +134,78 @@ fn is_sid(text: &str, letters: &str) -> bool {
     text.strip_prefix(letters).is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
+impl Twilio {
+    fn ask(&self, method: &'static str, rest: &str) -> Request {
+        let url = format!("{}/2010-04-01/Accounts/{}{rest}", self.base_url, self.account_sid);
+        let headers = vec![basic(&self.user, self.password.expose()), ("Accept".to_owned(), "application/json".to_owned())];
+        Request { method, url, headers, body: Vec::new() }
+    }
+}
+
 impl HttpProvider for Twilio {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    fn request(&self, message: &Outgoing) -> Result<Request, Outcome> {
+    fn request(&self, message: &Outgoing, _at: At<'_>) -> Result<Vec<Step>, Outcome> {
         let Content::Sms(sms) = &message.content else { return Err(wrong_content(&KIND)) };
-        let credentials = BASE64_STANDARD.encode(format!("{}:{}", self.user, self.password.expose()));
-        Ok(Request {
-            method: "POST",
-            url: format!("{}/2010-04-01/Accounts/{}/Messages.json", self.base_url, self.account_sid),
-            headers: vec![
-                ("Authorization".to_owned(), format!("Basic {credentials}")),
-                ("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
-                ("Accept".to_owned(), "application/json".to_owned()),
-            ],
-            body: form(&self.fields(message, sms)?).into_bytes(),
-        })
+        let mut request = self.ask("POST", "/Messages.json");
+        request.headers.push(content_type("application/x-www-form-urlencoded"));
+        request.body = form::urlencoded(&self.fields(message, sms)?).into_bytes();
+        Ok(Step::send(request))
     }
 
-    fn classify(&self, operation: &str, answer: &Answer, now: UnixMs) -> Outcome {
-        classify(operation, answer, now)
+    /// By recipient alone: a text that still waits in a queue has no day of sending yet.
+    fn lookup(&self, message: &Outgoing, _since: UnixMs, _at: At<'_>) -> Option<Request> {
+        Some(self.ask("GET", &format!("/Messages.json?PageSize=200&To={}", form::percent(&message.to))))
     }
-}
 
-/// `application/x-www-form-urlencoded`: everything but letters, digits and `*-._` as its bytes.
-fn form(fields: &[(&str, String)]) -> String {
-    let mut out = String::new();
-    for (name, value) in fields {
-        if !out.is_empty() {
-            out.push('&');
-        }
-        out.push_str(name);
-        out.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => out.push(byte.into()),
-                b' ' => out.push('+'),
-                _ => out.push_str(&format!("%{byte:02X}")),
+    fn found(&self, message: &Outgoing, since: UnixMs, answer: &Answer, now: UnixMs) -> Found {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let Some(all) = body.get("messages").and_then(Value::as_array).filter(|_| answer.is_success()) else {
+            return Found::Unknown(classify("status", answer, now));
+        };
+        let Content::Sms(sms) = &message.content else { return Found::No };
+        let is_it = |one: &&Value| {
+            let text = |name: &str| one.get(name).and_then(Value::as_str).unwrap_or_default();
+            let created = retry_after::date(text("date_created"));
+            // Their clock and ours may differ by minutes.
+            let recent = created.is_none_or(|at| at + Duration::from_secs(300) >= since);
+            text("direction").starts_with("outbound") && text("to") == message.to && text("body") == sms.text && recent
+        };
+        match all.iter().find(is_it) {
+            Some(one) => Found::Yes(one.get("sid").and_then(Value::as_str).map(str::to_owned)),
+            None if body.get("next_page_uri").is_some_and(Value::is_string) => {
+                Found::Unknown(Outcome::new(Class::Uncertain, Scope::Message, "too many texts to this number to look through"))
             }
+            None => Found::No,
         }
     }
-    out
+
+    fn lookup_delay(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn probe(&self, _at: At<'_>) -> Option<Request> {
+        Some(self.ask("GET", ".json"))
+    }
+
+    fn probed(&self, answer: &Answer, now: UnixMs) -> Health {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+        match text("status") {
+            "active" if answer.is_success() => {
+                let warning = (text("type") == "Trial").then(|| "a trial account: it texts verified numbers only".to_owned());
+                Health { warning, ..Outcome::accepted(None).into() }
+            }
+            "" => refused(answer, now, by_status(answer.status, false), "").into(),
+            state => Outcome::new(Class::Auth, Scope::Account, format!("the account is {}", scrub(state))).into(),
+        }
+    }
 }
 
 /// Error codes and what they mean, of requests and of reports alike. Source: Twilio's error
@@ -190,6 +235,10 @@ const CODES: &[(i64, Class, Scope, Option<Suppress>)] = &[
     (30034, Class::Auth, Scope::Account, None),
 ];
 
+fn judge(operation: &str, answer: &Answer, now: UnixMs) -> Judged {
+    classify(operation, answer, now).into()
+}
+
 /// What an answer means. `operation`: `send`, or `status` for the resource of an earlier message.
 pub fn classify(operation: &str, answer: &Answer, now: UnixMs) -> Outcome {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
@@ -198,27 +247,27 @@ pub fn classify(operation: &str, answer: &Answer, now: UnixMs) -> Outcome {
     }
     let said = body.get("message").and_then(Value::as_str).unwrap_or_default();
     let code = body.get("code").and_then(Value::as_i64);
-    let detail = scrub(&format!("{} {} {said}", answer.status, code.map(|c| c.to_string()).unwrap_or_default()));
     let known = code.and_then(by_code);
+    let sends = operation == SEND;
     let (class, scope, suppress) = match (answer.status, known) {
         (429, _) => (Class::Throttle, Scope::Account, None),
         (400..=499, Some(known)) => known,
-        (401 | 403 | 404, None) => (Class::Auth, Scope::Account, None),
-        (400..=499, None) => (Class::Permanent, Scope::Message, None),
-        // A question may be asked again; a text that may have gone out may not.
-        (500 | 502 | 504, _) if operation == "send" => (Class::Uncertain, Scope::Message, None),
-        _ => (Class::Retry, Scope::Account, None),
+        (404, None) => (Class::Auth, Scope::Account, None),
+        (500, _) if sends => (Class::Uncertain, Scope::Message, None),
+        (status, _) => {
+            let (class, scope) = by_status(status, sends);
+            (class, scope, None)
+        }
     };
-    let wait = answer.header("Retry-After").and_then(|value| retry_after::parse(value, now));
-    let outcome = Outcome { suppress, ..Outcome::new(class, scope, detail) };
-    if matches!(class, Class::Throttle | Class::Retry) { outcome.wait(wait) } else { outcome }
+    let detail = format!("{} {said}", code.map(|c| c.to_string()).unwrap_or_default());
+    Outcome { suppress, ..refused(answer, now, (class, scope), &detail) }
 }
 
 /// A Message resource: the answer to a request and to a question are the same.
 fn message_resource(body: &Value) -> Outcome {
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let (Some(sid), Some(status)) = (text("sid"), text("status")) else {
-        return Outcome::new(Class::Uncertain, Scope::Message, "a success without Twilio's answer in it");
+        return not_theirs("Twilio");
     };
     let code = body.get("error_code").and_then(|c| c.as_i64().or_else(|| c.as_str()?.parse().ok()));
     let (class, scope, suppress) = match status {
@@ -234,10 +283,117 @@ fn by_code(code: i64) -> Option<(Class, Scope, Option<Suppress>)> {
     CODES.iter().find(|(known, ..)| *known == code).map(|(_, class, scope, suppress)| (*class, *scope, *suppress))
 }
 
+/// Verifies and reads a status callback or an answer of a customer.
+fn report(settings: &Settings, call: &Call, _known: &Known<'_>) -> Result<Report, Refusal> {
+    if call.method == "HEAD" {
+        return Ok(Report::default());
+    }
+    let (url, fields) = verified(settings, call)?;
+    let field = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str()).unwrap_or_default();
+    let id = [field("MessageSid"), field("SmsSid")].into_iter().find(|id| !id.is_empty()).ok_or(callback::MALFORMED)?;
+    let status = [field("MessageStatus"), field("SmsStatus")].into_iter().find(|s| !s.is_empty()).ok_or(callback::MALFORMED)?;
+    let mut event = if status == "received" {
+        callback::reply(field("From"), id, field("Body"), field("OptOutType"))
+    } else {
+        // Only what was signed can name one of our deliveries.
+        let reference = callback::query(&url, "tp_id").unwrap_or_else(|| id.to_owned());
+        let Some(event) = of_status(status, field("ErrorCode").parse().ok(), field("To"), &reference) else {
+            return Ok(Report::default());
+        };
+        event
+    };
+    event.provider_id = id.to_owned();
+    event.key = format!("{id} {status}");
+    Ok(Report { events: vec![event], ..Report::default() })
+}
+
+/// The URL and the fields of a call that Twilio signed: by its URL and either the form's fields or a hash of
+/// the body. The signature names its algorithm where a shared key made it. Source: Twilio's own validator.
+fn verified(settings: &Settings, call: &Call) -> Result<(String, Vec<(String, String)>), Refusal> {
+    let secrets = [settings.settings.secret("auth_token"), callback::secret(settings, "shared_key")];
+    if secrets.iter().all(Secret::is_empty) {
+        return Err(callback::UNSET);
+    }
+    let signature = call.header("X-Twilio-Signature").ok_or(callback::MISSING)?;
+    let signature = BASE64_STANDARD.decode(signature.trim()).map_err(|_| callback::WRONG)?;
+    let algorithm = algorithm(call.header("X-Twilio-Webhooks-Signature-Settings").unwrap_or_default()).ok_or(callback::WRONG)?;
+    let is_form = call.header("Content-Type").unwrap_or_default().contains("form-urlencoded");
+    let mut form = form::parse(&call.body);
+    form.sort();
+    form.dedup();
+    let text: String = form.iter().map(|(name, value)| format!("{name}{value}")).collect();
+    for url in callback::signed_urls(settings, call) {
+        let by_hash = callback::query(&url, "bodySHA256").filter(|_| !is_form);
+        let fields = if by_hash.is_some() { "" } else { &text };
+        let fits = [with_port(&url, false), with_port(&url, true)].iter().flatten().any(|url| {
+            let bytes = format!("{url}{fields}").into_bytes();
+            secrets.iter().any(|secret| !secret.is_empty() && callback::hmac_fits(algorithm, secret, &bytes, &signature))
+        });
+        match by_hash {
+            _ if !fits => {}
+            None => return Ok((url, form)),
+            Some(hash) if callback::from_hex(&hash).is_some_and(|hash| hash == sha256(&call.body)) => {
+                let body: Value = serde_json::from_slice(&call.body).map_err(|_| callback::MALFORMED)?;
+                let members = body.as_object().into_iter().flatten();
+                return Ok((url, members.map(|(name, _)| (name.clone(), callback::text(&body, name))).collect()));
+            }
+            Some(_) => {}
+        }
+    }
+    Err(callback::WRONG)
+}
+
+/// `key=…,algorithm=HMAC_SHA256`; without the header it is the old one.
+fn algorithm(header: &str) -> Option<hmac::Algorithm> {
+    let mut parts = header.split(',').filter_map(|part| part.split_once('='));
+    let named = parts.find(|(name, value)| name.trim() == "algorithm" && !value.trim().is_empty());
+    match named.map(|(_, value)| value.trim().to_ascii_uppercase()).as_deref() {
+        None | Some("HMAC_SHA1") => Some(HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+        Some("HMAC_SHA256") => Some(HMAC_SHA256),
+        Some(_) => None,
+    }
+}
+
+/// The URL with or without its port: Twilio signs now the one, now the other.
+fn with_port(url: &str, wanted: bool) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let host_at = authority.rfind('@').map_or(0, |at| at + 1);
+    let (user, host) = authority.split_at(host_at);
+    let bracketed = host.rfind(']').map_or(0, |at| at + 1);
+    let port_at = host.get(bracketed..)?.find(':').map(|at| at + bracketed);
+    let bare = port_at.map_or(host, |at| host.get(..at).unwrap_or(host));
+    Some(match (wanted, port_at) {
+        (true, Some(_)) => url.to_owned(),
+        (true, None) => format!("{scheme}://{user}{bare}:{}{path}", if scheme == "https" { 443 } else { 80 }),
+        (false, _) => format!("{scheme}://{user}{bare}{path}"),
+    })
+}
+
+/// `None`: a word that says nothing of a message's fate.
+fn of_status(status: &str, code: Option<i64>, to: &str, reference: &str) -> Option<Event> {
+    let event = |kind| Event::new(kind, to, reference);
+    let suppress = code.and_then(by_code).and_then(|(.., suppress)| suppress);
+    let mut event = match status {
+        "accepted" | "scheduled" | "queued" | "sending" => event(EventKind::Queued),
+        "sent" => event(EventKind::Sent),
+        "delivered" | "partially_delivered" => event(EventKind::Delivered),
+        "read" => event(EventKind::Opened),
+        "canceled" => event(EventKind::Dropped),
+        "undelivered" | "failed" if suppress == Some(Suppress::SmsStop) => event(EventKind::Unsubscribed).suppressing(suppress),
+        "undelivered" if suppress.is_some() => event(EventKind::Bounced).bounced(Bounce::Hard).suppressing(suppress),
+        "undelivered" => event(EventKind::Bounced).bounced(Bounce::Soft),
+        "failed" => event(EventKind::Failed).suppressing(suppress),
+        _ => return None,
+    };
+    event.text = code.map(|c| c.to_string()).unwrap_or_default();
+    Some(event)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::conformance::{account, email, sms};
+    use crate::providers::conformance::{NOWHERE, account, email, only, sms, taken, verdict};
 
     const SETTINGS: &str = r#"
         account_sid = "AC0123456789abcdef0123456789abcdef"
@@ -255,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_request_holds_sender_text_validity_and_our_id() {
-        let request = twilio("").unwrap().request(&sms("+16075550100")).unwrap();
+        let request = only(twilio("").unwrap().request(&sms("+16075550100"), NOWHERE));
         assert_eq!(request.url, "https://api.twilio.com/2010-04-01/Accounts/AC0123456789abcdef0123456789abcdef/Messages.json");
         let basic = BASE64_STANDARD.encode("AC0123456789abcdef0123456789abcdef:canary-token");
         assert!(request.headers.contains(&("Authorization".to_owned(), format!("Basic {basic}"))));
@@ -269,18 +425,18 @@ mod tests {
         let service = "MG0123456789abcdef0123456789abcdef";
         let mut message = sms("+16075550100");
         message.content = Content::Sms(Sms { from: service.into(), text: "x".into() });
-        assert!(body(&twilio("").unwrap().request(&message).unwrap()).contains(&format!("&MessagingServiceSid={service}&")));
+        assert!(body(&only(twilio("").unwrap().request(&message, NOWHERE))).contains(&format!("&MessagingServiceSid={service}&")));
         message.content = Content::Sms(Sms { from: String::new(), text: "x".into() });
         let fallback = twilio(&format!("messaging_service = \"{service}\"")).unwrap();
-        assert!(body(&fallback.request(&message).unwrap()).contains("MessagingServiceSid=MG"));
-        assert_eq!(twilio("").unwrap().request(&message).unwrap_err().class, Class::Auth);
-        assert_eq!(twilio("").unwrap().request(&email("kim@example.org")).unwrap_err().class, Class::Permanent);
+        assert!(body(&only(fallback.request(&message, NOWHERE))).contains("MessagingServiceSid=MG"));
+        assert_eq!(twilio("").unwrap().request(&message, NOWHERE).unwrap_err().class, Class::Auth);
+        assert_eq!(twilio("").unwrap().request(&email("kim@example.org"), NOWHERE).unwrap_err().class, Class::Permanent);
     }
 
     #[test]
     fn an_api_key_signs_requests() {
         let key = "api_key_sid = \"SK0123456789abcdef0123456789abcdef\"\napi_key_secret = \"canary-secret\"";
-        let request = twilio(key).unwrap().request(&sms("+16075550100")).unwrap();
+        let request = only(twilio(key).unwrap().request(&sms("+16075550100"), NOWHERE));
         let basic = BASE64_STANDARD.encode("SK0123456789abcdef0123456789abcdef:canary-secret");
         assert_eq!(request.headers[0].1, format!("Basic {basic}"));
         assert!(twilio("api_key_sid = \"SK0123456789abcdef0123456789abcdef\"").unwrap_err().contains("belong together"));
@@ -302,5 +458,145 @@ mod tests {
         assert_eq!(classify("send", &answer(503, ""), now).retry_after.unwrap().as_secs(), 3);
         let said = classify("send", &answer(400, r#"{"code":21211,"message":"+16075550100 of canary@example.org is invalid"}"#), now);
         assert_eq!(said.detail, "400 21211 # of *** is invalid");
+    }
+
+    const URL: &str = "https://hq.cmart.example/s/1/callbacks/texts?tp_id=tp_a.10";
+
+    /// A call as Twilio signs it, by another code than the one that verifies.
+    fn call(url: &str, fields: &[(&str, &str)], key: &str, settings: &str) -> Call {
+        let algorithm = if settings.is_empty() { HMAC_SHA1_FOR_LEGACY_USE_ONLY } else { HMAC_SHA256 };
+        let mut sorted = fields.to_vec();
+        sorted.sort_unstable();
+        let text = sorted.iter().fold(url.to_owned(), |text, (name, value)| text + name + value);
+        let signature = BASE64_STANDARD.encode(hmac::sign(&hmac::Key::new(algorithm, key.as_bytes()), text.as_bytes()));
+        let headers = [
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("X-Twilio-Signature", &signature),
+            ("X-Twilio-Webhooks-Signature-Settings", settings),
+        ];
+        let headers = headers.iter().filter(|(_, v)| !v.is_empty()).map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Call { method: "POST".into(), url: URL.into(), headers, body: form::urlencoded(fields).into_bytes() }
+    }
+
+    const KEYS: &str = "auth_token = \"12345\"\ncallback = { shared_key = \"canary\" }";
+
+    #[test]
+    fn a_signature_agrees_with_the_published_example() {
+        // Twilio's documentation, "Validating signatures"; the code itself was computed with its library.
+        let fields = [("CallSid", "CA1234567890ABCDE"), ("Caller", "+14158675310"), ("Digits", "1234")];
+        let url = "https://mycompany.example/myapp.php?foo=1&bar=2";
+        let key = hmac::Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"12345");
+        let text = fields.iter().fold(url.to_owned(), |text, (name, value)| text + name + value);
+        let mut call = call(url, &fields, "12345", "");
+        call.url = url.into();
+        assert_eq!(call.header("X-Twilio-Signature"), Some(BASE64_STANDARD.encode(hmac::sign(&key, text.as_bytes())).as_str()));
+        assert_eq!(verdict("twilio", KEYS, &call), "malformed", "authentic, but no message");
+    }
+
+    #[test]
+    fn only_what_twilio_signed_is_taken() {
+        let fields = [("MessageSid", "SM1"), ("MessageStatus", "delivered"), ("To", "+16075550100")];
+        let good = call(URL, &fields, "12345", "");
+        assert_eq!(verdict("twilio", KEYS, &good), "accepted");
+        let port = URL.replace(".example/", ".example:443/");
+        assert_eq!(verdict("twilio", KEYS, &call(&port, &fields, "12345", "")), "accepted");
+        assert_eq!(verdict("twilio", KEYS, &call(URL, &fields, "canary", "key=k1,algorithm=HMAC_SHA256")), "accepted");
+        assert_eq!(verdict("twilio", KEYS, &call(URL, &fields, "canary", "key=k1,algorithm=HMAC_MD5")), "signature_wrong");
+        assert_eq!(verdict("twilio", KEYS, &call(URL, &fields, "other", "")), "signature_wrong");
+        assert_eq!(verdict("twilio", "", &good), "not_configured");
+        let told = "auth_token = \"12345\"\ncallback = { url = \"https://shop.example/x\" }";
+        assert_eq!(verdict("twilio", told, &good), "signature_wrong", "the URL of the settings counts");
+        assert_eq!(verdict("twilio", told, &call("https://shop.example/x?tp_id=tp_a.10", &fields, "12345", "")), "accepted");
+        let bare = taken("twilio", told, &call("https://shop.example/x", &fields, "12345", ""));
+        assert_eq!(bare.events[0].message_ref, "SM1", "the query was not signed");
+        let mut altered = good.clone();
+        altered.body.extend_from_slice(b"&ErrorCode=30005");
+        assert_eq!(verdict("twilio", KEYS, &altered), "signature_wrong");
+        altered.headers.retain(|(name, _)| name != "X-Twilio-Signature");
+        assert_eq!(verdict("twilio", KEYS, &altered), "signature_missing");
+    }
+
+    #[test]
+    fn a_body_of_json_is_signed_by_its_hash() {
+        let body = r#"{"MessageSid":"SM1","MessageStatus":"sent","To":"+16075550100"}"#;
+        let url = format!("{URL}&bodySHA256={}", crate::domain::ids::hex(&sha256(body.as_bytes())));
+        let mut call = call(&url, &[], "12345", "");
+        call.headers[0].1 = "application/json".into();
+        (call.url, call.body) = (url, body.into());
+        assert_eq!(taken("twilio", KEYS, &call).events[0].kind, EventKind::Sent);
+        call.body.push(b' ');
+        assert_eq!(verdict("twilio", KEYS, &call), "signature_wrong");
+    }
+
+    #[test]
+    fn reports_become_events() {
+        use EventKind::{Bounced, Delivered, Dropped, Failed, Opened, Queued, Replied, Resubscribed, Sent, Unsubscribed};
+        for (status, code, kind, bounce, suppress) in [
+            ("queued", "", Queued, None, None),
+            ("sending", "", Queued, None, None),
+            ("sent", "", Sent, None, None),
+            ("delivered", "", Delivered, None, None),
+            ("read", "", Opened, None, None),
+            ("undelivered", "30005", Bounced, Some(Bounce::Hard), Some(Suppress::InvalidNumber)),
+            ("undelivered", "30006", Bounced, Some(Bounce::Hard), Some(Suppress::InvalidNumber)),
+            ("undelivered", "30003", Bounced, Some(Bounce::Soft), None),
+            ("undelivered", "30004", Bounced, Some(Bounce::Soft), None),
+            ("failed", "21610", Unsubscribed, None, Some(Suppress::SmsStop)),
+            ("failed", "30008", Failed, None, None),
+            ("canceled", "", Dropped, None, None),
+        ] {
+            let fields = [("MessageSid", "SM1"), ("MessageStatus", status), ("To", "+16075550100"), ("ErrorCode", code)];
+            let report = taken("twilio", KEYS, &call(URL, &fields, "12345", ""));
+            let event = &report.events[0];
+            assert_eq!((event.kind, event.bounce, event.suppress), (kind, bounce, suppress), "{status} {code}");
+            assert_eq!(
+                (event.message_ref.as_str(), event.provider_id.as_str(), event.recipient.as_str()),
+                ("tp_a.10", "SM1", "+16075550100")
+            );
+        }
+        for (body, opt_out, kind, suppress) in [
+            ("Thanks!", "", Replied, None),
+            (" stop ", "", Replied, Some(Suppress::SmsStop)),
+            ("Arrêt", "STOP", Replied, Some(Suppress::SmsStop)),
+            ("start", "START", Resubscribed, None),
+        ] {
+            let fields =
+                [("MessageSid", "SM2"), ("SmsStatus", "received"), ("From", "+16075550100"), ("Body", body), ("OptOutType", opt_out)];
+            let event = taken("twilio", KEYS, &call(URL, &fields, "12345", "")).events.remove(0);
+            assert_eq!((event.kind, event.suppress, event.message_ref.as_str()), (kind, suppress, "SM2"), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_by_its_recipient_and_words() {
+        let twilio = twilio("").unwrap();
+        let message = sms("+16075550100");
+        let since = UnixMs::parse_rfc3339("2026-10-06T14:00:00Z").unwrap();
+        let request = twilio.lookup(&message, since, NOWHERE).unwrap();
+        assert!(request.url.ends_with("/Messages.json?PageSize=200&To=%2B16075550100"), "{}", request.url);
+        let answer = |body: &str, created: &str, next: &str| {
+            let text = format!(
+                r#"{{"messages":[{{"sid":"SM1","to":"+16075550100","direction":"outbound-api","body":"{body}","date_created":"{created}"}}],"next_page_uri":{next}}}"#
+            );
+            Answer { status: 200, headers: Vec::new(), body: text.into() }
+        };
+        let recent = "Tue, 06 Oct 2026 13:58:00 +0000";
+        assert_eq!(twilio.found(&message, since, &answer("Café & more", recent, "null"), since), Found::Yes(Some("SM1".into())));
+        assert_eq!(twilio.found(&message, since, &answer("Other", recent, "null"), since), Found::No);
+        assert_eq!(twilio.found(&message, since, &answer("Café & more", "Tue, 06 Oct 2026 09:00:00 +0000", "null"), since), Found::No);
+        assert!(matches!(twilio.found(&message, since, &answer("Other", recent, "\"/x\""), since), Found::Unknown(_)));
+        let down = Answer { status: 503, headers: Vec::new(), body: Vec::new() };
+        assert!(matches!(twilio.found(&message, since, &down, since), Found::Unknown(o) if o.class == Class::Retry));
+    }
+
+    #[test]
+    fn a_probe_tells_how_the_account_stands() {
+        let twilio = twilio("").unwrap();
+        assert!(twilio.probe(NOWHERE).unwrap().url.ends_with("/Accounts/AC0123456789abcdef0123456789abcdef.json"));
+        let probed = |status, body: &str| twilio.probed(&Answer { status, headers: Vec::new(), body: body.into() }, UnixMs(0));
+        assert!(probed(200, r#"{"status":"active","type":"Trial"}"#).warning.unwrap().contains("trial"));
+        assert_eq!(probed(200, r#"{"status":"suspended"}"#).outcome.class, Class::Auth);
+        assert_eq!(probed(401, "").outcome.class, Class::Auth);
+        assert_eq!(probed(503, "").outcome.class, Class::Retry);
     }
 }

@@ -1,13 +1,15 @@
 //! What people, tills and providers do to the box: each as the real way in would do it.
 
+use super::oracle::Told;
 use super::scenario::{CampaignPlan, Happening, ScenarioError};
 use super::world::{Item, Result, TILL_RETRY, World};
 use crate::domain::channel::Channel;
+use crate::domain::consent::{Reply, State};
 use crate::domain::ids::ReceiptId;
 use crate::domain::message::Audience;
 use crate::pipeline::campaign::{self, Plan};
 use crate::pipeline::intake::{self, Kept, Origin, Posted};
-use crate::pipeline::people::{self, Told};
+use crate::pipeline::people;
 use crate::pipeline::reports::{self, Report, What};
 use crate::pipeline::resend::{self, Ask};
 use crate::pipeline::{Context, events, routine};
@@ -50,6 +52,9 @@ impl World {
         match self.unit(|tx, cx| intake::keep_sale(tx, cx, &origin, &posted))? {
             None => self.at(self.time + TILL_RETRY, Item::Happens(again)),
             Some(Kept::Stored(id) | Kept::Duplicate(id)) => {
+                let (email, phone) = (posted.sale.customer.email.clone(), posted.sale.customer.phone.clone());
+                self.oracle.typed(&email, self.time);
+                self.oracle.typed(&phone, self.time);
                 self.oracle.acknowledged.entry(label.clone()).or_insert(id);
                 self.documents.entry(id).or_insert_with(|| label.clone());
                 self.labels.entry(label).or_insert(id);
@@ -75,7 +80,7 @@ impl World {
         let done = match happening {
             Happening::Event { label, event } => self.event(label, &event)?,
             Happening::Report { label, channel, what, event_id } => self.report_on(&label, channel, what, &event_id)?,
-            Happening::InboundSms { from, text } => self.unit(|tx, cx| reports::reply(tx, cx, &from, &text, ""))?.is_some(),
+            Happening::InboundSms { from, text } => self.inbound(&from, &text)?,
             Happening::Unsubscribe { contact, channel } => self.unsubscribe(&contact, channel)?,
             Happening::Erase { contact } => self.erase(&contact)?,
             Happening::Consent { contact, entry } => self.consent(&contact, entry)?,
@@ -84,7 +89,7 @@ impl World {
             Happening::CampaignResume(id) => self.unit(|tx, cx| campaign::resume(tx, cx, &id))?.is_some(),
             Happening::CampaignCancel(id) => self.unit(|tx, cx| campaign::cancel(tx, cx, &id))?.is_some(),
             Happening::CrmSync(contact) => {
-                let told = Told { method: "crm", ..Told::default() };
+                let told = people::Told { method: "crm", ..people::Told::default() };
                 self.unit(|tx, cx| people::sync(tx, cx, &contact, cx.now.wall, &told))?.is_some()
             }
             Happening::StoreClose => {
@@ -121,10 +126,18 @@ impl World {
                 let customers = |d: &Delivery| d.tries > 0 && d.audience == Audience::Customer;
                 found = found.or(all.rfind(|d| customers(d) && channel.is_none_or(|c| c == d.channel)));
             }
-            let Some(d) = found else { return Ok(()) };
+            let Some(d) = found else { return Ok(None) };
             let report = Report { what, at, event_id, origin: &d.provider, machine: false };
-            reports::heed(tx, cx, &d, &report).map(|_| ())
+            let new = reports::heed(tx, cx, &d, &report)?;
+            Ok(new.then(|| (d.intent.to_string(), d.channel, d.address.clone())))
         })?;
+        if let (Some(Some((_, channel, address))), Some(told)) = (&done, told_by(what)) {
+            self.oracle.told(*channel, address, told, self.time);
+        }
+        let came_back = matches!(what, What::HardBounce | What::SoftBounce | What::Failed);
+        if let Some(Some((intent, _, _))) = done.as_ref().filter(|_| came_back) {
+            self.oracle.comes_back(intent);
+        }
         Ok(done.is_some())
     }
 
@@ -137,11 +150,28 @@ impl World {
         Ok(known.unwrap_or_else(|| Contact { contact_id: id.to_owned(), email: text("email"), phone: text("phone"), ..Contact::default() }))
     }
 
+    fn inbound(&mut self, from: &str, text: &str) -> Result<bool> {
+        let meaning = self.unit(|tx, cx| reports::reply(tx, cx, from, text, ""))?;
+        let told = match meaning {
+            Some(Reply::Stop) => Some(Told::Stopped),
+            Some(Reply::Start) => Some(Told::Started),
+            _ => None,
+        };
+        if let Some(told) = told {
+            self.oracle.told(Channel::Sms, from, told, self.time);
+        }
+        Ok(meaning.is_some())
+    }
+
     fn unsubscribe(&mut self, contact: &str, channel: Channel) -> Result<bool> {
         let contact = self.contact(contact)?;
-        let told = Told { method: "link", ..Told::default() };
+        let told = people::Told { method: "link", ..people::Told::default() };
         let address = people::address(&contact, channel).to_owned();
-        Ok(self.unit(|tx, cx| people::unsubscribe(tx, channel, &address, cx.now.wall, &told))?.is_some())
+        let done = self.unit(|tx, cx| people::unsubscribe(tx, channel, &address, cx.now.wall, &told))?.is_some();
+        if done {
+            self.oracle.told(channel, &address, Told::Unsubscribed, self.time);
+        }
+        Ok(done)
     }
 
     fn erase(&mut self, contact: &str) -> Result<bool> {
@@ -149,6 +179,9 @@ impl World {
         let done = self.unit(|tx, cx| people::erase(tx, cx, &contact))?.is_some();
         if let Some(agent) = self.agent.as_mut().filter(|_| done) {
             agent.writer.scrub()?;
+            for channel in [Channel::Email, Channel::Sms, Channel::Push] {
+                self.oracle.told(channel, people::address(&contact, channel), Told::Erased, self.time);
+            }
         }
         Ok(done)
     }
@@ -157,9 +190,17 @@ impl World {
         entry.retain(|name, _| !matches!(name.as_str(), "at" | "event" | "contact"));
         let mut given = Map::new();
         given.insert("id".into(), contact.into());
-        given.insert("consent".into(), json!([entry]));
-        let told = Told { method: "form", ..Told::default() };
-        Ok(self.unit(|tx, cx| people::sync(tx, cx, &given, cx.now.wall, &told))?.is_some())
+        given.insert("consent".into(), json!([entry.clone()]));
+        let told = people::Told { method: "form", ..people::Told::default() };
+        let done = self.unit(|tx, cx| people::sync(tx, cx, &given, cx.now.wall, &told))?.unwrap_or(false);
+        if done {
+            let known = self.contact(contact)?;
+            let word = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
+            if let (Some(state), Some(channel)) = (State::from_word(word("state")), Channel::from_word(word("channel"))) {
+                self.oracle.told(channel, people::address(&known, channel), Told::Consents(state), self.time);
+            }
+        }
+        Ok(self.agent.is_some())
     }
 
     fn campaign(&mut self, plan: &CampaignPlan) -> Result<bool> {
@@ -203,6 +244,9 @@ impl World {
             Some(receipt) => resend::resend(tx, cx, &receipt, &ask),
             None => Ok(resend::Answer::Refused("not_found", String::new())),
         })?;
+        if matches!(answer, Some(resend::Answer::Accepted(_))) {
+            self.oracle.typed(&ask.address, self.time);
+        }
         let (result, reason) = match answer {
             None => ("refused", "starting"),
             Some(resend::Answer::Accepted(_)) => ("accepted", ""),
@@ -211,5 +255,15 @@ impl World {
         };
         self.answers.push(json!({"at": at, "result": result, "reason": if reason.is_empty() { Value::Null } else { reason.into() }}));
         self.step(&[])
+    }
+}
+
+/// What a report says of an address, for the oracle.
+fn told_by(what: What) -> Option<Told> {
+    match what {
+        What::HardBounce => Some(Told::Gone),
+        What::Complaint => Some(Told::Complained),
+        What::Unsubscribed => Some(Told::Unsubscribed),
+        _ => None,
     }
 }

@@ -2,7 +2,7 @@
 //! its power.
 
 use super::answers::{Played, Script};
-use super::oracle::Oracle;
+use super::oracle::{self, Oracle};
 use super::scenario::{Cut, Happening, Scenario, ScenarioError};
 use crate::app;
 use crate::compose::Composer;
@@ -10,9 +10,10 @@ use crate::config::Config;
 use crate::config::checked::Rate;
 use crate::dispatch::{Core, Facts, Finished, Note, Start, TEST_INBOX, compose, line::Line};
 use crate::domain::channel::Channel;
+use crate::domain::consent::State;
 use crate::domain::content::Content;
 use crate::domain::ids::ReceiptId;
-use crate::domain::message::Audience;
+use crate::domain::message::{Audience, Kind};
 use crate::domain::outcome::{Class, Outcome, Scope};
 use crate::domain::time::UnixMs;
 use crate::pipeline::Context;
@@ -164,17 +165,30 @@ impl World {
             let told = Told { method: "import", ..Told::default() };
             agent.writer.run(|tx| world.contacts.iter().try_for_each(|c| people::sync(tx, &cx, c, start, &told).map(|_| ())))?;
         }
+        world.tell_consents();
         for (at, happening) in scenario.timeline {
             world.at(at, Item::Happens(happening));
         }
         Ok(world)
     }
 
-    pub fn play(&mut self) -> Result<()> {
-        while let Some(((at, _), item)) = self.queue.pop_first() {
-            if UnixMs(at) > self.until {
-                break;
+    /// The oracle knows what the contacts allowed before.
+    fn tell_consents(&mut self) {
+        for contact in &self.contacts {
+            let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let whole = Value::Object(contact.clone());
+            for entry in whole.get("consent").and_then(Value::as_array).into_iter().flatten() {
+                let (channel, state) = (Channel::from_word(&text(entry, "channel")), State::from_word(&text(entry, "state")));
+                let (Some(channel), Some(state)) = (channel, state) else { continue };
+                let address = text(&whole, if channel == Channel::Email { "email" } else { "phone" });
+                self.oracle.told(channel, &address, oracle::Told::Consents(state), self.start);
             }
+        }
+    }
+
+    pub fn play(&mut self) -> Result<()> {
+        while self.queue.first_key_value().is_some_and(|((at, _), _)| UnixMs(*at) <= self.until) {
+            let Some(((at, _), item)) = self.queue.pop_first() else { break };
             self.time = self.time.max(UnixMs(at));
             match item {
                 Item::Happens(happening) => self.happens(happening)?,
@@ -189,8 +203,9 @@ impl World {
         if self.agent.is_none() {
             self.boot()?;
         }
+        let flying = self.queue.values().filter(|item| matches!(item, Item::Answer(f) if f.life == self.life)).count();
         if let Some(agent) = &self.agent {
-            self.oracle.check(agent.writer.read())?;
+            self.oracle.check(agent.writer.read(), flying)?;
         }
         Ok(())
     }
@@ -332,10 +347,12 @@ impl World {
         if let Some(agent) = &mut self.agent {
             agent.core = core;
         }
-        let told = report.notes.iter().any(|note| matches!(note, Note::Lane(..) | Note::Line(_)));
-        if self.tick(told)? {
-            return self.step(&[]); // what the staff hear is sent at once
+        for note in &report.notes {
+            if let Note::Suppressed(channel, address, _) = note {
+                self.oracle.told(*channel, address, oracle::Told::Gone, self.time);
+            }
         }
+        let told = report.notes.iter().any(|note| matches!(note, Note::Lane(..) | Note::Line(_)));
         if let Some(asked) = self.wake.take() {
             self.queue.remove(&asked);
         }
@@ -351,6 +368,9 @@ impl World {
                 break; // marked, and never sent
             }
             self.send(start);
+        }
+        if self.tick(told)? {
+            return self.step(&[]); // what the staff hear is sent at once
         }
         Ok(())
     }
@@ -383,7 +403,16 @@ impl World {
             if safe {
                 self.had.insert(id);
             }
-            self.oracle.arrives(&start.delivery.intent.to_string(), safe, start.delivery.audience == Audience::Customer);
+            // A link to a new password is sent once more, staff and systems are told until they have heard.
+            let most = match start.delivery.kind {
+                Kind::PasswordReset => 2,
+                _ if start.delivery.audience == Audience::Customer => 1,
+                _ => u32::MAX,
+            };
+            self.oracle.arrives(&start.delivery.intent.to_string(), safe, most);
+        }
+        if seen {
+            self.leaves(&start);
         }
         if seen || outcome.class != Class::Offline {
             self.note_send(&start, &outcome, &content, dies);
@@ -392,6 +421,26 @@ impl World {
             return self.cut();
         }
         self.answer_later(start, outcome, Some(content), script.latency);
+    }
+
+    /// The oracle looks at what leaves.
+    fn leaves(&mut self, start: &Start) {
+        let (d, now, shop) = (&start.delivery, self.now(), &self.config.shop);
+        if d.audience != Audience::Customer {
+            return;
+        }
+        let either = |own: &str, shop: &str| if own.is_empty() { shop.to_owned() } else { own.to_owned() };
+        let (zone, region) = (either(&d.zone, &shop.timezone), either(&d.region, shop.whereabouts()));
+        self.oracle.leaves(&oracle::Leaving {
+            kind: d.kind,
+            channel: d.channel,
+            address: &d.address,
+            sold_at: d.sold_at,
+            at: now.wall,
+            good: now.good,
+            zone: &zone,
+            region: &region,
+        });
     }
 
     fn answer_later(&mut self, start: Start, outcome: Outcome, content: Option<Content>, after: Duration) {

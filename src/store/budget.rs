@@ -95,6 +95,10 @@ impl Tx<'_> {
             .execute(((now - keep.attempts).0, most))?;
         gone += self.shed_raw_events(now - keep.raw_events, most)?;
         gone += self.shed_receipts(now - keep.receipts, now, most)?;
+        gone += self.shed_messages(now - keep.receipts, most)?;
+        const QUARTER: Duration = Duration::from_secs(90 * 86_400);
+        gone += self.sql("DELETE FROM incident WHERE resolved_at < ?1")?.execute([(now - QUARTER).0])?;
+        gone += self.sql("DELETE FROM soft_bounce WHERE at < ?1")?.execute([(now - QUARTER).0])?;
         gone +=
             self.sql("DELETE FROM dedup WHERE key IN (SELECT key FROM dedup WHERE at < ?1 LIMIT ?2)")?.execute(((now - DEDUP).0, most))?;
         gone += self.sql("DELETE FROM rollup WHERE hour < ?1")?.execute([(now - Duration::from_secs(90 * 86_400)).0 / 3_600_000])?;
@@ -110,11 +114,54 @@ impl Tx<'_> {
             old.query_map((before.0, most), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
         for (seq, body) in &rows {
             self.sql("DELETE FROM raw_event WHERE seq = ?1")?.execute([seq])?;
-            // The bytes of a posted sale are its receipt's document as well.
-            self.sql("DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.raw_event = ?2)")?
-                .execute((body, seq))?;
+            // The bytes of a posted sale are its receipt's document as well, those of an event its messages'.
+            self.sql(
+                "DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.raw_event = ?2)
+                 AND NOT EXISTS (SELECT 1 FROM message WHERE message.body = ?1)
+                 AND NOT EXISTS (SELECT 1 FROM sighting s JOIN receipt r ON r.id = s.receipt WHERE s.raw_event = ?2 AND r.body = ?1)",
+            )?
+            .execute((body, seq))?;
         }
         Ok(rows.len())
+    }
+
+    /// Messages that are about no receipt, with their documents.
+    fn shed_messages(&self, before: UnixMs, most: u32) -> Result<usize> {
+        let rows: Vec<(i64, Option<i64>)> = {
+            let mut old = self.sql(
+                "SELECT m.id, m.body FROM message m WHERE m.receipt IS NULL AND m.made_at < ?1 AND NOT EXISTS (SELECT 1 FROM delivery d
+                 WHERE d.id BETWEEN m.id * 16 AND m.id * 16 + 15 AND d.state IN ('ready', 'retry', 'sending', 'held', 'uncertain')) ORDER BY m.id LIMIT ?2",
+            )?;
+            old.query_map((before.0, most), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?
+        };
+        for (id, body) in &rows {
+            self.shed_message(*id)?;
+            self.shed_document(*body)?;
+        }
+        Ok(rows.len())
+    }
+
+    fn shed_message(&self, id: i64) -> Result<()> {
+        for sql in [
+            "DELETE FROM attempt WHERE delivery BETWEEN ?1 * 16 AND ?1 * 16 + 15",
+            "DELETE FROM body WHERE id IN (SELECT content FROM delivery WHERE id BETWEEN ?1 * 16 AND ?1 * 16 + 15)",
+            "DELETE FROM delivery WHERE id BETWEEN ?1 * 16 AND ?1 * 16 + 15",
+            "DELETE FROM message WHERE id = ?1",
+        ] {
+            self.sql(sql)?.execute([id])?;
+        }
+        Ok(())
+    }
+
+    /// A document that nobody refers to any more. One whose raw event may still be there goes with that: bodies
+    /// and raw events are numbered in the same order.
+    fn shed_document(&self, body: Option<i64>) -> Result<()> {
+        self.sql(
+            "DELETE FROM body WHERE id = ?1 AND id < coalesce((SELECT body FROM raw_event ORDER BY seq LIMIT 1), id + 1)
+             AND NOT EXISTS (SELECT 1 FROM message WHERE message.body = ?1)",
+        )?
+        .execute([body])?;
+        Ok(())
     }
 
     fn shed_receipts(&self, before: UnixMs, now: UnixMs, most: u32) -> Result<usize> {
@@ -126,16 +173,23 @@ impl Tx<'_> {
             old.query_map((before.0, most), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
         for (id, body) in &rows {
             self.remember_transaction(*id, now)?;
+            let messages: Vec<(i64, Option<i64>)> = {
+                let mut select = self.sql("SELECT id, body FROM message WHERE receipt = ?1")?;
+                select.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?
+            };
+            for (message, document) in messages {
+                self.shed_message(message)?;
+                self.shed_document(document)?;
+            }
             for sql in [
-                "DELETE FROM attempt WHERE delivery IN (SELECT d.id FROM message m JOIN delivery d ON d.id BETWEEN m.id * 16 AND m.id * 16 + 15 WHERE m.receipt = ?1)",
-                "DELETE FROM delivery WHERE id IN (SELECT d.id FROM message m JOIN delivery d ON d.id BETWEEN m.id * 16 AND m.id * 16 + 15 WHERE m.receipt = ?1)",
-                "DELETE FROM message WHERE receipt = ?1",
+                "DELETE FROM native WHERE receipt = ?1",
+                "DELETE FROM sighting WHERE receipt = ?1",
                 "DELETE FROM buyer WHERE receipt = ?1",
                 "DELETE FROM receipt WHERE id = ?1",
             ] {
                 self.sql(sql)?.execute([id])?;
             }
-            self.sql("DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM raw_event WHERE body = ?1)")?.execute([body])?;
+            self.shed_document(Some(*body))?;
         }
         Ok(rows.len())
     }

@@ -209,10 +209,11 @@ impl Snapshot<'_> {
         Ok(None)
     }
 
-    /// What was said last of a purpose on an address. A state that this release does not know counts as no.
+    /// What was said last of a purpose on an address, in the order in which it came: a clock that was wrong must
+    /// not make an old yes newer than a no. A state that this release does not know counts as no.
     pub fn consent(&self, channel: Channel, address: &str, purpose: Purpose) -> Result<Option<Entry>> {
-        let mut select = self
-            .sql("SELECT state, at FROM consent WHERE channel = ?1 AND address = ?2 AND purpose = ?3 ORDER BY at DESC, id DESC LIMIT 1")?;
+        let mut select =
+            self.sql("SELECT state, at FROM consent WHERE channel = ?1 AND address = ?2 AND purpose = ?3 ORDER BY id DESC LIMIT 1")?;
         let row = select.query_row((channel.word(), address, purpose.word()), |row| {
             let state: String = row.get(0)?;
             Ok(Entry { state: State::from_word(&state).unwrap_or(State::Denied), at: UnixMs(row.get(1)?), renewed: UnixMs::default() })
@@ -220,13 +221,13 @@ impl Snapshot<'_> {
         Ok(row.optional()?)
     }
 
-    /// How many offers left for an address since a moment.
-    pub fn offers_since(&self, channel: Channel, address: &str, since: UnixMs) -> Result<u32> {
+    /// When the n-th last offer (1: the last) left for an address.
+    pub fn offer_before(&self, channel: Channel, address: &str, n: u32) -> Result<Option<UnixMs>> {
         let mut select = self.sql(
-            "SELECT count(*) FROM delivery WHERE priority = 6 AND channel = ?1 AND address = ?2 AND began_at >= ?3
-             AND state IN ('sending', 'accepted', 'delivered', 'uncertain', 'complained')",
+            "SELECT began_at FROM delivery WHERE priority = 6 AND channel = ?1 AND address = ?2 AND began_at IS NOT NULL
+             AND state IN ('sending', 'accepted', 'delivered', 'uncertain', 'complained') ORDER BY began_at DESC LIMIT 1 OFFSET ?3",
         )?;
-        Ok(select.query_row((channel.word(), address, since.0), |row| row.get(0))?)
+        Ok(select.query_row(params![channel.word(), address, n.saturating_sub(1)], |row| row.get(0)).optional()?.map(UnixMs))
     }
 
     /// When this address was erased, by the name that only this box can make of it.
@@ -245,12 +246,6 @@ impl Snapshot<'_> {
     pub fn suppression(&self, channel: Channel, address: &str) -> Result<Option<Suppression>> {
         let mut select = self.sql("SELECT channel, address, reason, at, origin FROM suppression WHERE channel = ?1 AND address = ?2")?;
         Ok(select.query_row((channel.word(), address), suppression).optional()?)
-    }
-
-    /// When an offer last left for an address.
-    pub fn last_offer(&self, channel: Channel, address: &str) -> Result<Option<UnixMs>> {
-        let mut select = self.sql("SELECT max(began_at) FROM delivery WHERE priority = 6 AND channel = ?1 AND address = ?2")?;
-        Ok(select.query_row((channel.word(), address), |row| row.get::<_, Option<i64>>(0))?.map(UnixMs))
     }
 
     /// All addresses that must not be written to.

@@ -9,6 +9,7 @@
 #![allow(clippy::indexing_slicing, clippy::string_slice)] // the same
 
 mod agent;
+mod any_day;
 mod backtest;
 mod crash;
 mod house;
@@ -17,6 +18,7 @@ mod links;
 mod pages;
 mod power;
 mod readme;
+mod scenarios;
 mod simulate;
 mod sink;
 mod smtp;

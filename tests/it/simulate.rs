@@ -2,11 +2,10 @@
 //! promise. What is random is so from a seed that a failure names.
 
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use tillpost::app;
 use tillpost::domain::time::UnixMs;
-use tillpost::sys::random::{Random, SeededRandom};
 
 /// 2026-03-03T14:00:00-05:00 and so many seconds.
 fn at(seconds: i64) -> String {
@@ -63,135 +62,6 @@ fn s<const N: usize>(row: [&str; N]) -> [String; N] {
 }
 
 const DAY: i64 = 86_400;
-
-// ---- any day at all ----
-
-/// A shop's bad days, from a seed.
-fn bad_days(seed: u64) -> Value {
-    let chance = SeededRandom::new(seed);
-    let pick = |n: u64| chance.below(n) as usize;
-    let mut timeline = Vec::new();
-    let mut labels: Vec<String> = Vec::new();
-    let (mut time, mut powered, mut line) = (0i64, true, true);
-    for _ in 0..6 + pick(20) {
-        time += [0, 0, 1, 3, 40, 100, 700, 900][pick(8)];
-        let entry = match pick(14) {
-            0..6 => {
-                let label = format!("S{}", labels.len());
-                let address = ["lee@example.org", "bo@example.org", "gone@example.org", "+12125550101"][pick(4)];
-                labels.push(label.clone());
-                let mut entry = sale(time, &label, address);
-                if pick(2) == 0 {
-                    let (email, phone) = (address.contains('@'), !address.contains('@'));
-                    entry["choice"] = json!({"channel": if email { "email" } else { "sms" }, "address": address});
-                    if email {
-                        entry["contact"] = json!("c1");
-                    } else if phone {
-                        entry["contact"] = json!("c2");
-                    }
-                }
-                entry
-            }
-            6 | 7 if !labels.is_empty() => {
-                let address = ["new@example.org", "", "+12125550177"][pick(3)];
-                json!({"at": at(time), "event": "resend", "receipt": labels[pick(labels.len() as u64)], "address": address, "by": "anna"})
-            }
-            8 => {
-                line = !line;
-                json!({"at": at(time), "event": if line { "line_up" } else { "line_down" }})
-            }
-            9 => {
-                let by = ["-2 h", "3 h", "1095 d", "-1095 d", "-20500 d", "70 s", "-30 min", "40 d"][pick(8)];
-                json!({"at": at(time), "event": "clock_step", "by": by})
-            }
-            10 | 11 => {
-                powered = false;
-                json!({"at": at(time), "event": "power_cut", "during": (["idle", "before_send", "after_body_sent", "commit"][pick(4)])})
-            }
-            12 if powered => json!({"at": at(time), "event": "restart"}),
-            13 => json!({"at": at(time), "event": "credential_fixed", "provider": (["first", "second", "text"][pick(3)])}),
-            _ => {
-                powered = true;
-                json!({"at": at(time), "event": "boot"})
-            }
-        };
-        timeline.push(entry);
-    }
-    time += 60;
-    timeline.push(json!({"at": at(time), "event": "boot"}));
-    timeline.push(json!({"at": at(time), "event": "line_up"}));
-    let answer = || {
-        [
-            json!({"status": 503}),
-            json!({"status": 429, "headers": {"Retry-After": "90"}}),
-            json!({"status": 401}),
-            json!({"status": 502}),
-            json!({"status": 422}),
-            json!({"refuse": "recipient"}),
-            json!({"refuse": "message"}),
-            json!("timeout_after_body"),
-            json!({"status": 202}),
-        ][pick(9)]
-        .clone()
-    };
-    let script = || {
-        // A mailbox that is gone takes nothing, whatever its server's gateway says.
-        let mut entries = vec![json!({"match": {"to": "gone@example.org"}, "answer": {"refuse": "recipient"}})];
-        entries.extend((0..pick(6)).map(|_| json!({"nth": 1 + pick(9), "answer": answer()})));
-        if pick(3) == 0 {
-            let from = pick(2_000) as i64;
-            entries.push(json!({"from": at(from), "to": at(from + 100 + pick(900) as i64), "answer": answer()}));
-        }
-        json!({"script": entries, "latency": (["0 s", "80 ms", "4 s"][pick(3)])})
-    };
-    let providers = json!({"first": script(), "second": script(), "text": script()});
-    let mut config = config();
-    // One that drops repeats by key, beside one that does not: what is safe at the one is not at the other.
-    if seed.is_multiple_of(3) {
-        config["providers"]["first"] = json!({"type": "capture"});
-    }
-    json!({"config": config, "timeline": timeline, "providers": providers, "until": at(time + 900),
-        "contacts": [{"id": "c1", "email": "lee@example.org", "phone": "+12125550150", "preference": ["email", "sms"]},
-            {"id": "c2", "email": "bo@example.org", "phone": "+12125550101", "preference": ["sms", "email"]}]})
-}
-
-/// How many shops; `TILLPOST_SEEDS` says more. In two halves, as there are two cores.
-fn seeds() -> u64 {
-    std::env::var("TILLPOST_SEEDS").map_or(1000, |n| n.parse().expect("a number"))
-}
-
-#[test]
-fn a_thousand_bad_shops_break_no_promise() {
-    bad_shops(0..seeds() / 2);
-}
-
-#[test]
-fn and_the_other_half_of_them() {
-    bad_shops(seeds() / 2..seeds());
-}
-
-fn bad_shops(seeds: std::ops::Range<u64>) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut sends = 0;
-    let mut outcomes = BTreeMap::<String, u32>::new();
-    for seed in seeds.clone() {
-        let scenario = bad_days(seed);
-        let report = run_in(folder.path(), seed, &scenario);
-        assert_eq!(report["violations"], json!([]), "seed {seed}: {scenario:#}\n{report:#}");
-        for send in rows(&report, "sends") {
-            *outcomes.entry(send["outcome"].as_str().unwrap().to_owned()).or_default() += 1;
-        }
-        sends += rows(&report, "sends").len();
-        if seed % 20 == 0 {
-            assert_eq!(report.to_string(), run_in(folder.path(), seed, &scenario).to_string(), "seed {seed} gives the same twice");
-        }
-        for ending in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(folder.path().join(format!("shop-{seed}.db{ending}"))); // some are not there
-        }
-    }
-    println!("{} shops, {sends} sends: {outcomes:?}", seeds.end - seeds.start);
-    assert!(outcomes.len() >= 6, "the world was too kind: {outcomes:?}");
-}
 
 #[test]
 fn two_sales_to_one_address_are_two_messages() {

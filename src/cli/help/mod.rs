@@ -7,10 +7,12 @@ use serde_json::json;
 const TOPICS: &[(&str, &str)] = &[
     ("promise", include_str!("promise.md")),
     ("sales", include_str!("sales.md")),
+    ("sources", include_str!("sources.md")),
     ("states", include_str!("states.md")),
     ("providers", include_str!("providers.md")),
     ("exit-codes", include_str!("exit-codes.md")),
     ("add-a-provider", include_str!("add-a-provider.md")),
+    ("add-a-source", include_str!("add-a-source.md")),
 ];
 
 /// Codes of the API, one `## code` section each.
@@ -74,10 +76,13 @@ mod tests {
     }
 
     #[test]
-    fn every_state_and_every_type_of_provider_is_told() {
+    fn every_state_and_every_type_is_told() {
         let first = |text: &str| text.lines().filter_map(|l| l.split(' ').next()).map(str::to_owned).collect::<Vec<_>>();
         let states = first(&page("states"));
         assert!(State::ALL.iter().all(|s| states.contains(&s.word().to_owned())), "{states:?}");
+        let listed = page("sources");
+        let types: Vec<&str> = listed.lines().filter_map(|l| l.trim_start().split(' ').next()).collect();
+        assert!(crate::sources::KINDS.iter().all(|k| types.contains(&k.keys.name)), "{types:?}");
         let types = first(&page("providers"));
         assert!(crate::providers::kinds().iter().all(|k| types.contains(&k.keys.name.to_owned())), "{types:?}");
     }

@@ -247,7 +247,9 @@ pub struct Fiscal {
 }
 
 impl Sale {
-    /// Reads a canonical sale. On refusal every fault is named, in the order of the members.
+    /// Reads a canonical sale. On refusal every fault is named, in the order of the members. The sums are
+    /// not held against a document whose `source.differences` records that they differ: a vendor's totals
+    /// stand as they are. Whoever takes documents from outside does not let it record that itself.
     pub fn parse(value: &Value) -> Result<Sale, Vec<Fault>> {
         read::sale(value)
     }

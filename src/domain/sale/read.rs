@@ -86,6 +86,9 @@ impl Reader {
         };
         if self.faults.is_empty() {
             self.sums(&sale);
+            if value.pointer("/source/differences").is_some() {
+                self.faults.clear();
+            }
         }
         Some(sale)
     }

@@ -18,7 +18,7 @@ struct Book {
     suppressed: BTreeMap<&'static str, &'static str>,
     consents: BTreeMap<&'static str, State>,
     erased: Vec<&'static str>,
-    offers: u32,
+    offers: Vec<&'static str>,
 }
 
 impl People for Book {
@@ -33,8 +33,8 @@ impl People for Book {
     fn erased(&self, address: &str) -> Result<bool, Infallible> {
         Ok(self.erased.contains(&address))
     }
-    fn offers_since(&self, _: Channel, _: &str, _: UnixMs) -> Result<u32, Infallible> {
-        Ok(self.offers)
+    fn offer_before(&self, _: Channel, _: &str, n: u32) -> Result<Option<UnixMs>, Infallible> {
+        Ok(self.offers.get(n as usize - 1).map(|at| UnixMs::parse_rfc3339(at).unwrap()))
     }
 }
 
@@ -55,6 +55,7 @@ struct Case {
     /// When the event was, and how long ago.
     at: &'static str,
     minutes: u64,
+    until: Option<&'static str>,
 }
 
 impl Default for Case {
@@ -69,6 +70,7 @@ impl Default for Case {
             routing: json!({}),
             at: "2026-10-05T18:00:00Z", // 14:00 in New York, a Monday
             minutes: 1,
+            until: None,
         }
     }
 }
@@ -96,6 +98,7 @@ fn run(case: &Case) -> (Decision, UnixMs) {
         contact: case.contact.as_ref(),
         channels: &case.channels,
         configured: &[Channel::Email, Channel::Sms],
+        until: case.until.map(|t| UnixMs::parse_rfc3339(t).unwrap()),
         rules: &config.routing,
         shop: &config.shop,
         now: Now { wall: now, mono: Mono(0), good: true },
@@ -261,18 +264,25 @@ fn the_numbers_own_zone_counts_too() {
 
 #[test]
 fn offers_need_consent_and_keep_their_number() {
-    let offer = |consents: &[(&'static str, State)], offers, channel| Case {
+    let offer = |consents: &[(&'static str, State)], offers: &[&'static str], channel| Case {
         kind: Kind::Campaign,
         contact: lee(&[]),
         channels: vec![Some(channel)],
-        book: Book { consents: consents.iter().copied().collect(), offers, ..Book::default() },
+        book: Book { consents: consents.iter().copied().collect(), offers: offers.to_vec(), ..Book::default() },
         ..Case::default()
     };
     // In the United States mail is opt-out, texts need a signature.
-    check(offer(&[], 0, Channel::Email), &[(Channel::Email, LEE)], "");
+    check(offer(&[], &[], Channel::Email), &[(Channel::Email, LEE)], "");
     let why = |case: Case| run(&case).0.considered[0].result.clone();
-    assert_eq!(why(offer(&[(LEE, State::Denied)], 0, Channel::Email)), "no_consent");
-    assert_eq!(why(offer(&[(TEL, State::Express)], 0, Channel::Sms)), "no_consent");
-    assert_eq!(why(offer(&[(TEL, State::Written)], 0, Channel::Sms)), "chosen");
-    assert_eq!(why(offer(&[(TEL, State::Written)], 1, Channel::Sms)), "frequency");
+    assert_eq!(why(offer(&[(LEE, State::Denied)], &[], Channel::Email)), "no_consent");
+    assert_eq!(why(offer(&[(TEL, State::Express)], &[], Channel::Sms)), "no_consent");
+    let signed = &[(TEL, State::Written)][..];
+    assert_eq!(why(offer(signed, &[], Channel::Sms)), "chosen");
+    // One a day: it waits for the next, unless the offer is over by then.
+    let yesterday = &["2026-10-05T10:00:00Z"][..];
+    let (decision, _) = run(&offer(signed, yesterday, Channel::Sms));
+    let spread = Duration::from_secs(900);
+    let free = UnixMs::parse_rfc3339("2026-10-06T10:00:00Z").unwrap();
+    assert!(decision.due >= free && decision.due <= free + Duration::from_secs(3 * 3600) + spread, "{}", decision.due);
+    assert_eq!(why(Case { until: Some("2026-10-05T23:00:00Z"), ..offer(signed, yesterday, Channel::Sms) }), "frequency");
 }

@@ -25,6 +25,8 @@ pub struct Mail {
     pub message: Vec<u8>,
     /// An address has letters that only SMTPUTF8 can carry.
     pub utf8: bool,
+    /// Reports on it are wanted, and name it so.
+    pub report: Option<String>,
 }
 
 /// Headers that are made here and nowhere else.
@@ -59,7 +61,7 @@ pub fn mail(message: &Outgoing, envelope_from: &str) -> Result<Mail, Outcome> {
     };
     let utf8 = [envelope_from.as_str(), from.email.as_ref(), to.as_ref()].iter().any(|a| !a.is_ascii());
     let bytes = bytes(message, email, from, to.clone()).map_err(|why| Outcome::new(Class::Permanent, Scope::Message, why))?;
-    Ok(Mail { from: envelope_from, to: to.to_string(), message: bytes, utf8 })
+    Ok(Mail { from: envelope_from, to: to.to_string(), message: bytes, utf8, report: None })
 }
 
 fn bytes(message: &Outgoing, email: &Email, from: Mailbox, to: Address) -> Result<Vec<u8>, &'static str> {

@@ -6,6 +6,7 @@
 
 mod classify;
 mod connect;
+mod dkim;
 mod mime;
 mod reply;
 #[cfg(test)]
@@ -18,7 +19,7 @@ use crate::config::key::{Shape, optional, required};
 use crate::config::secret::Secret;
 use crate::domain::channel::Channel;
 use crate::domain::content::Outgoing;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Class, Outcome, Scope};
 use crate::http;
 use crate::providers::{Idempotency, Kind, Wire};
 pub use classify::{Stage, classify};
@@ -42,8 +43,10 @@ pub static KIND: Kind = Kind {
     idempotency: Idempotency::None,
     rate: Rate::per_second(100),
     concurrency: 10,
+    batch: 1,
     keeps_content: false,
     classify: None,
+    callback: None,
     build,
 };
 
@@ -67,7 +70,19 @@ const KEYS: &[crate::config::Key] = &[
         Shape::Text,
         "Where bounces go, e.g. `bounce+{id}@cmart.example`; `{id}` becomes our id of the delivery. Default: the sender's address.",
     ),
+    optional(
+        "dsn",
+        Shape::Bool,
+        "Asks for a report on what became of each mail, where the server offers that (RFC 3461); it comes to envelope_from.",
+    ),
+    optional("dkim", Shape::Table(DKIM), "Signs each mail, for a domain whose server does not."),
     optional("ca", Shape::Secret, "PEM text of a certificate to trust besides the public ones, for a server with its own authority."),
+];
+
+const DKIM: &[crate::config::Key] = &[
+    required("domain", Shape::Text, "The domain of the sender's address."),
+    required("selector", Shape::Text, "The name of the key's record: selector._domainkey.domain."),
+    required("key", Shape::Secret, "The private key as PEM: RSA of 2048 bits or more, or Ed25519."),
 ];
 
 /// An idle connection older than this is asked whether it still lives before a mail is trusted to it.
@@ -114,6 +129,8 @@ struct Server {
 pub struct Smtp {
     server: Server,
     envelope_from: String,
+    dsn: bool,
+    dkim: Option<Box<dkim::Signer>>,
     /// Most connections that are kept.
     keep: usize,
     /// With the moment of their last use; the latest at the end.
@@ -167,6 +184,8 @@ impl Smtp {
         Ok(Smtp {
             server: Server { host, port, tls, login: login(settings)?, trust },
             envelope_from,
+            dsn: own.flag("dsn"),
+            dkim: own.table("dkim").map(dkim::Signer::new).transpose()?.map(Box::new),
             keep: settings.concurrency.unwrap_or(KIND.concurrency),
             idle: Mutex::default(),
         })
@@ -179,7 +198,13 @@ impl Smtp {
 
     /// The mail and its envelope as they go out; an outcome where there can be none. Pure.
     pub fn request(&self, message: &Outgoing) -> Result<Mail, Outcome> {
-        mail(message, &self.envelope_from)
+        let mut mail = mail(message, &self.envelope_from)?;
+        mail.report = self.dsn.then(|| message.step.to_string());
+        if let Some(signer) = &self.dkim {
+            let signed = signer.sign(&mail.message, message.composed_at.0.div_euclid(1000));
+            mail.message = signed.ok_or_else(|| Outcome::new(Class::Auth, Scope::Account, "the mail cannot be signed with dkim.key"))?;
+        }
+        Ok(mail)
     }
 
     /// One attempt. `step` bounds each step of the dialogue, also a server that never greets.

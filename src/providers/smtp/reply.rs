@@ -21,6 +21,7 @@ pub(super) struct Offers {
     pub(super) starttls: bool,
     pub(super) pipelining: bool,
     pub(super) utf8: bool,
+    pub(super) dsn: bool,
     /// Bytes of a mail; 0: no limit was named.
     pub(super) size: Option<usize>,
     pub(super) auth: Vec<String>,
@@ -36,6 +37,7 @@ impl Offers {
                 Some("STARTTLS") => offers.starttls = true,
                 Some("PIPELINING") => offers.pipelining = true,
                 Some("SMTPUTF8") => offers.utf8 = true,
+                Some("DSN") => offers.dsn = true,
                 Some("SIZE") => offers.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
                 Some("AUTH") => offers.auth.extend(words.map(str::to_owned)),
                 _ => {}

@@ -312,3 +312,27 @@ async fn twenty_connections_carry_each_mail_once() {
     lanes.join_all().await;
     assert_eq!(taken.load(Ordering::Relaxed), 2_000);
 }
+
+#[tokio::test]
+async fn reports_are_asked_for_where_they_are_offered() {
+    const OFFERS: (&str, &str) = ("EHLO", "250-mail.example\r\n250 DSN");
+    const PLAIN: Script = &[HELLO, EHLO, MAIL, RCPT, DATA, DOT];
+    const WITH: Script = &[
+        HELLO,
+        OFFERS,
+        ("MAIL FROM:<bounce+tp_", "250 ok"),
+        ("RCPT TO:<kim+shop@example.org> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;kim+2Bshop@example.org\r\n", "250 ok"),
+        DATA,
+        DOT,
+    ];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let smtp = Smtp::new(&settings(port, "tls = \"none\"\ndsn = true\nenvelope_from = \"bounce+{id}@cmart.example\"")).unwrap();
+    let server = async { follow(listener.accept().await.unwrap().0, WITH).await };
+    let message = email("kim+shop@example.org");
+    let (heard, outcome) = tokio::join!(server, smtp.send(&message, STEP));
+    assert_eq!(outcome.class, Class::Accepted);
+    assert!(heard.contains(&format!(" RET=HDRS ENVID={}\r\n", message.step)), "{heard}");
+    let (outcomes, heard) = mails(1, &[PLAIN]).await;
+    assert!(outcomes[0].class == Class::Accepted && !heard[0].contains("NOTIFY"));
+}

@@ -119,7 +119,7 @@ impl Connection {
     /// One mail: envelope, message, the server's word that it has taken it.
     pub(super) async fn deliver(&mut self, mail: &Mail) -> Result<Reply, Trouble> {
         let mail_from = self.mail_from(mail)?;
-        let rcpt_to = format!("RCPT TO:<{}>\r\n", mail.to);
+        let rcpt_to = self.rcpt_to(mail);
         let envelope = if self.offers.pipelining {
             self.envelope_at_once(&format!("{mail_from}{rcpt_to}DATA\r\n")).await
         } else {
@@ -158,7 +158,18 @@ impl Connection {
         }
         let size = if self.offers.size.is_some() { format!(" SIZE={size}") } else { String::new() };
         let utf8 = if mail.utf8 { " SMTPUTF8" } else { "" };
-        Ok(format!("MAIL FROM:<{}>{size}{utf8}\r\n", mail.from))
+        let report = mail.report.as_ref().filter(|_| self.offers.dsn).map(|id| format!(" RET=HDRS ENVID={}", xtext(id)));
+        Ok(format!("MAIL FROM:<{}>{size}{utf8}{}\r\n", mail.from, report.unwrap_or_default()))
+    }
+
+    fn rcpt_to(&self, mail: &Mail) -> String {
+        let wanted = mail.report.is_some() && self.offers.dsn;
+        let report = match wanted {
+            true if mail.to.is_ascii() => format!(" NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;{}", xtext(&mail.to)),
+            true => " NOTIFY=SUCCESS,FAILURE,DELAY".to_owned(),
+            false => String::new(),
+        };
+        format!("RCPT TO:<{}>{report}\r\n", mail.to)
     }
 
     async fn envelope_in_turn(&mut self, commands: [&str; 3]) -> Result<(), Trouble> {
@@ -291,6 +302,12 @@ impl Connection {
         self.broken = true;
         Trouble::Lost(stage)
     }
+}
+
+/// RFC 3461, section 4: printable ASCII but `+` and `=`, anything else as `+XX`.
+fn xtext(text: &str) -> String {
+    let byte = |b: u8| if b.is_ascii_graphic() && b != b'+' && b != b'=' { char::from(b).to_string() } else { format!("+{b:02X}") };
+    text.bytes().map(byte).collect()
 }
 
 fn go_ahead(stage: Stage, reply: &Reply) -> bool {

@@ -93,6 +93,7 @@ CREATE TABLE sighting(
     PRIMARY KEY(receipt, raw_event)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sighting_receipt_id ON sighting(receipt_id);
+CREATE INDEX sighting_raw_event ON sighting(raw_event);
 
 -- A person known to the shop, with what they prefer.
 CREATE TABLE contact(
@@ -112,7 +113,7 @@ CREATE TABLE contact(
 CREATE INDEX contact_email ON contact(email) WHERE email <> '';
 CREATE INDEX contact_phone ON contact(phone) WHERE phone <> '';
 
--- What a person allowed or forbade, entry by entry; the latest counts.
+-- What a person allowed or forbade, entry by entry; the one that came last counts.
 CREATE TABLE consent(
     id       INTEGER PRIMARY KEY,
     channel  TEXT NOT NULL,
@@ -126,7 +127,7 @@ CREATE TABLE consent(
     wording  TEXT NOT NULL DEFAULT '', -- version of the words that were agreed to
     origin   TEXT NOT NULL DEFAULT ''  -- the event that told it
 ) STRICT;
-CREATE INDEX consent_address ON consent(channel, address, purpose, at);
+CREATE INDEX consent_address ON consent(channel, address, purpose, id);
 
 -- Addresses of people who asked to be forgotten, as keyed hashes.
 CREATE TABLE erased(
@@ -168,6 +169,7 @@ CREATE TABLE message(
 ) STRICT;
 CREATE UNIQUE INDEX message_other ON message(kind, audience, slot) WHERE receipt IS NULL;
 CREATE INDEX message_intent ON message(intent) WHERE receipt IS NULL;
+CREATE INDEX message_body ON message(body) WHERE body IS NOT NULL;
 CREATE INDEX message_thread ON message(thread) WHERE thread <> '';
 CREATE INDEX message_campaign ON message(campaign) WHERE campaign <> '';
 
