@@ -19,6 +19,7 @@ pub mod status;
 pub mod suppress;
 
 use crate::app;
+use crate::config::last_good;
 use crate::config::load::{self, Sources};
 use crate::sys::random::{self, SystemRandom};
 use clap::error::ErrorKind;
@@ -108,7 +109,9 @@ impl Global {
             return dir.clone();
         }
         let sources = self.sources();
-        load::load(&sources, &app::kinds()).config.map_or_else(|| sources.data_dir(), |c| c.agent.data_dir)
+        let loaded = load::load(&sources, &app::kinds());
+        // A file that is wrong may say all the same where the agent is that goes on without it.
+        loaded.config.map_or_else(|| last_good::data_dir(&loaded.tree, &sources.data_dir()), |c| c.agent.data_dir)
     }
 }
 

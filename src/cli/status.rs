@@ -24,6 +24,13 @@ pub fn status(folder: &Path) -> Outcome {
     if json.get("config_last_good").and_then(Value::as_bool) == Some(true) {
         let _ = writeln!(said, "config     the files are wrong: the last good settings hold; next: tillpost config check");
     }
+    if !text(&json, "config_problem").is_empty() {
+        let _ = writeln!(said, "           {}", text(&json, "config_problem"));
+    }
+    let restart: Vec<&str> = rows(&json, "config_needs_restart").iter().filter_map(Value::as_str).collect();
+    if !restart.is_empty() {
+        let _ = writeln!(said, "config     {} changed: that needs a restart", restart.join(", "));
+    }
     let counts = json.get("outbox").and_then(Value::as_object);
     let shown: Vec<String> =
         counts.into_iter().flatten().filter(|(_, n)| n.as_i64() != Some(0)).map(|(state, n)| format!("{n} {state}")).collect();

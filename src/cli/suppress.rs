@@ -227,7 +227,7 @@ fn quoted(text: &str) -> String {
 
 /// Rows with the line they begin on. The first line names the columns; others than ours are left aside.
 fn from_csv(content: &str) -> Result<Vec<(u64, Value)>, String> {
-    let content = content.strip_prefix('\u{feff}').unwrap_or(content);
+    let content = content.strip_prefix('\u{feff}').unwrap_or(content).replace("\r\n", "\n");
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(content.as_bytes());
     let head: Vec<String> = reader.headers().map_err(|e| e.to_string())?.iter().map(|name| name.trim().to_lowercase()).collect();
     if let Some(missing) = ["channel", "address"].iter().find(|name| !head.iter().any(|h| h == *name)) {
@@ -249,11 +249,11 @@ mod tests {
 
     #[test]
     fn csv_is_read_with_its_lines() {
-        let read = from_csv("\u{feff}Address,note,channel\r\n\"a,b@example.org\",\"two\nlines \"\"x\"\"\",email\r\n\r\n+16075550100,,sms")
-            .unwrap();
+        let read =
+            from_csv("\u{feff}Address,note,channel\r\n\"a,b@example.org\",\"two\nlines \"\"x\"\"\",email\r\n+16075550100,,sms").unwrap();
         assert_eq!(
             read,
-            [(2, json!({"address": "a,b@example.org", "channel": "email"})), (5, json!({"address": "+16075550100", "channel": "sms"}))]
+            [(2, json!({"address": "a,b@example.org", "channel": "email"})), (4, json!({"address": "+16075550100", "channel": "sms"}))]
         );
         assert!(from_csv("").unwrap_err().contains("channel is missing"));
         assert!(from_csv("mail\nx").unwrap_err().contains("channel is missing"));

@@ -120,6 +120,10 @@ impl Wait {
         self.probing = false;
     }
 
+    fn limit(&mut self, limits: (Duration, Duration)) {
+        (self.limits, self.next) = (limits, self.next.clamp(limits.0, limits.1));
+    }
+
     /// Gives whether there was one.
     fn end(&mut self) -> bool {
         self.next = self.limits.0;
@@ -258,6 +262,17 @@ impl Lane {
             }
             (Class::Retry | Class::Uncertain, _) => self.failed(now),
         }
+    }
+
+    /// Other limits; what is known of the account stays.
+    pub fn retune(&mut self, rate: Rate, concurrency: usize, patience: Patience, now: Mono) {
+        if rate != self.rate {
+            // What was saved up at the old rate is no burst at the new one.
+            (self.rate, self.tokens, self.refilled) = (rate, self.tokens.min(1000), now);
+        }
+        (self.concurrency, self.patience) = (concurrency.max(1), patience);
+        self.breaker.limit((patience.breaker, BREAKER_MOST.max(patience.breaker)));
+        self.account.limit((patience.account, ACCOUNT_MOST.max(patience.account)));
     }
 
     /// A person mended the account: it is tried at once.

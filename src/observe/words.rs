@@ -121,6 +121,7 @@ pub fn reason(word: &str) -> &str {
         "no_consent" => "the customer has not agreed to it",
         "released" => "released by a person",
         "stopped" => "the campaign was stopped",
+        "provider_changed" => "its provider was changed while nobody knew whether it had arrived",
         "dropped" => "nobody can know whether it arrived",
         other => other,
     }

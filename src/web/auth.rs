@@ -131,6 +131,12 @@ impl Keys {
         Keys { by_hash, buckets: Mutex::default(), rate: config.http.rate_limit, burst: config.http.rate_burst, hosts }
     }
 
+    /// With what is left of each key's allowance: a reload is no fresh start.
+    pub fn after(self, old: &Keys) -> Keys {
+        let buckets = std::mem::take(&mut *old.buckets.lock().unwrap_or_else(PoisonError::into_inner));
+        Keys { buckets: Mutex::new(buckets), ..self }
+    }
+
     fn who(&self, headers: &HeaderMap, peer: Peer) -> Result<Who, Problem> {
         if peer == Peer::Local {
             return Ok(Who::Owner);

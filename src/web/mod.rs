@@ -44,10 +44,21 @@ pub struct Rules {
     pub keys: Arc<auth::Keys>,
 }
 
+/// What came of settings that changed while it runs.
+#[derive(Clone, Debug, Default)]
+pub struct Reloaded {
+    /// Why the files as they are now cannot be used; empty: they can.
+    pub problem: String,
+    /// What holds after a restart only.
+    pub restart: Vec<&'static str>,
+}
+
 /// What every handler works with.
 pub struct Web {
     /// What can be changed while it runs.
     pub rules: RwLock<Rules>,
+    /// What came of the last change of it.
+    pub reloaded: RwLock<Reloaded>,
     /// The key of this box.
     pub key: Arc<DeviceKey>,
     /// Where is written.
@@ -97,6 +108,21 @@ impl Web {
     /// Who may, as it is now.
     pub fn keys(&self) -> Arc<auth::Keys> {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).keys.clone()
+    }
+
+    /// Other settings, all together.
+    pub fn put_rules(&self, rules: Rules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    /// What came of settings that changed.
+    pub fn reloaded(&self) -> Reloaded {
+        self.reloaded.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what came of settings that changed.
+    pub fn set_reloaded(&self, note: impl FnOnce(&mut Reloaded)) {
+        note(&mut self.reloaded.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// What the pipeline works with.

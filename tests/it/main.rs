@@ -18,6 +18,7 @@ mod links;
 mod pages;
 mod power;
 mod readme;
+mod reload;
 mod scenarios;
 mod simulate;
 mod sink;
