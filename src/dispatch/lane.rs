@@ -121,7 +121,8 @@ impl Wait {
     }
 
     fn limit(&mut self, limits: (Duration, Duration)) {
-        (self.limits, self.next) = (limits, self.next.clamp(limits.0, limits.1));
+        let next = if self.next == self.limits.0 { limits.0 } else { self.next };
+        (self.limits, self.next) = (limits, next.clamp(limits.0, limits.1));
     }
 
     /// Gives whether there was one.
@@ -483,6 +484,22 @@ mod tests {
         lane.begin(false);
         lane.end(&outcome(Class::Accepted), Mono(360_000));
         assert_eq!(lane.factor, 1000);
+    }
+
+    #[test]
+    fn other_limits_leave_what_is_known_and_make_no_burst() {
+        let mut lane = lane(100, 2);
+        assert_eq!(go(&mut lane, 100, Class::Auth), Some(Change::Paused));
+        lane.retune(Rate::per_second(1), 3, PATIENCE, Mono(60_000));
+        assert!(matches!(lane.gate(Mono(60_000), 1000), Gate::Paused(_)), "it is still locked out");
+        lane.resume();
+        assert_eq!(lane.gate(Mono(60_000), 1000), Gate::Open);
+        lane.begin(false);
+        assert!(matches!(lane.gate(Mono(60_000), 1000), Gate::Busy(Some(_))), "one a second now");
+        let quick = Patience { account: Duration::from_secs(5), ..PATIENCE };
+        lane.retune(Rate::per_second(1), 3, quick, Mono(60_000));
+        lane.end(&outcome(Class::Auth), Mono(60_000));
+        assert_eq!(lane.gate(Mono(60_001), 1000), Gate::Paused(Mono(65_000)));
     }
 
     #[test]

@@ -524,3 +524,38 @@ fn same_account(old: Option<&Provider>, new: Option<&Provider>) -> bool {
 fn unwanted(why: &str) -> bool {
     matches!(why, "complaint" | "sms_stop" | "unsubscribe" | "erased")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+    use crate::config::checked::Settings;
+
+    #[test]
+    fn a_new_secret_is_the_same_account_and_another_place_is_not() {
+        let account = |kind: &str, host: &str, secret: &str| Provider {
+            kind: kind.into(),
+            base_url: None,
+            allow_insecure: false,
+            allow_private: Vec::new(),
+            rate: None,
+            concurrency: None,
+            timeout: Duration::from_secs(30),
+            settings: Settings(BTreeMap::from([
+                ("host".to_owned(), Setting::Text(host.into())),
+                ("password".to_owned(), Setting::Secret(Secret::new(secret))),
+            ])),
+        };
+        let one = account("smtp", "mail.cmart.example", "a");
+        for (other, same) in [
+            (account("smtp", "mail.cmart.example", "b"), true),
+            (Provider { concurrency: Some(9), ..one.clone() }, true),
+            (account("smtp", "other.example", "a"), false),
+            (account("postmark", "mail.cmart.example", "a"), false),
+            (Provider { base_url: Some("https://eu.example".into()), ..one.clone() }, false),
+        ] {
+            assert_eq!(same_account(Some(&one), Some(&other)), same, "{other:?}");
+        }
+        assert!(!same_account(Some(&one), None) && !same_account(None, Some(&one)) && same_account(None, None));
+    }
+}

@@ -4,8 +4,30 @@
 use crate::agent::{Agent, Setup, sale, until};
 use crate::sink::Sink;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tillpost::app;
+use tillpost::config::checked::Rate;
+use tillpost::config::{Config, load};
+use tillpost::dispatch::line::Line;
+use tillpost::dispatch::{Core, Facts, Finished, Start, TEST_INBOX};
+use tillpost::domain::delivery::State;
+use tillpost::domain::ids::ReceiptId;
+use tillpost::domain::outcome::{Class, Outcome, Scope};
+use tillpost::domain::time::UnixMs;
+use tillpost::pipeline::Rules;
+use tillpost::pipeline::intake::{self, Posted};
+use tillpost::sources::lan;
+use tillpost::store::inbox::Body;
+use tillpost::store::outbox::Filter;
+use tillpost::store::writer::WriterCore;
+use tillpost::store::{Durability, Options};
+use tillpost::sys::clock::{Mono, Now};
+use tillpost::sys::device_key::DeviceKey;
+use tillpost::sys::random::SeededRandom;
 
 fn file(agent: &Agent) -> PathBuf {
     agent.data().with_file_name("tillpost.toml")
@@ -100,4 +122,96 @@ fn changed_files_are_taken_by_themselves() {
         agent.sold(&sale(&number, "lee@example.org"));
         subject(&number).starts_with("Bought").then_some(())
     });
+}
+
+/// A box in one thread, whose providers drop a repeat that carries the same id.
+struct Shop {
+    writer: WriterCore,
+    core: Core,
+    at: u64,
+    composer: Arc<tillpost::compose::Composer>,
+}
+
+impl Shop {
+    fn now(&mut self) -> Now {
+        self.at += 60_000;
+        Now { wall: UnixMs(1_790_000_000_000 + self.at as i64), mono: Mono(self.at), good: true }
+    }
+
+    fn step(&mut self, finished: &[Finished]) -> Vec<Start> {
+        let now = self.now();
+        self.writer.run(|tx| self.core.step(tx, now, finished)).unwrap().starts
+    }
+
+    fn reload(&mut self, order: &[&str], host: &str) {
+        let now = self.now();
+        self.core.reload(config(order, host), facts(), self.composer.clone(), now);
+    }
+}
+
+fn config(order: &[&str], host: &str) -> Arc<Config> {
+    let config = json!({
+        "shop": {"id": "s12", "country": "US"}, "tills": {"front": {"key": "tp_live_simulated_front"}},
+        "providers": {"a": {"type": "smtp", "host": host}, "b": {"type": "smtp", "host": "b.example"}},
+        "channels": {"email": {"from": "receipts@cmart.example", "providers": order}},
+    });
+    Arc::new(load::from_json(&config, &app::kinds(), true).unwrap_or_else(|p| panic!("{p:?}")))
+}
+
+fn facts() -> BTreeMap<String, Facts> {
+    let one = |kind: &str| Facts {
+        kind: kind.to_owned(),
+        safe_by_key: true,
+        local: true,
+        keeps_content: false,
+        rate: Rate::per_second(1000),
+        concurrency: 2,
+    };
+    [("a", "smtp"), ("b", "smtp"), (TEST_INBOX, "capture")].map(|(name, kind)| (name.to_owned(), one(kind))).into()
+}
+
+#[test]
+fn what_may_have_arrived_is_repeated_under_its_id_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = config(&["a", "b"], "a.example");
+    let (chance, key) = (Arc::new(SeededRandom::new(7)), Arc::new(DeviceKey::new([7; 32])));
+    let options = Options { durability: Durability::Simulated, ..Options::new(folder.path().join("tillpost.db")) };
+    let composer = Arc::new(app::composer(&first).unwrap());
+    let start = Now { wall: UnixMs(1_790_000_000_000), mono: Mono(0), good: true };
+    let line = Line::new(start, Duration::ZERO);
+    let core = Core::new(first.clone(), facts(), composer.clone(), key.clone(), chance.clone(), line, start);
+    let mut shop = Shop { writer: WriterCore::open(&options).unwrap(), core, at: 0, composer };
+    let bytes = sale("P-1", "lee@example.org").to_string().into_bytes();
+    let posted = Posted {
+        body: Body::pack(&bytes),
+        sale: lan::sale(&bytes).unwrap().value,
+        content: [1; 16],
+        receipt_id: ReceiptId::new(start.wall.0, [5; 10]),
+        idempotency_key: None,
+        event_id: None,
+    };
+    let rules = Rules { config: first.clone(), key, random: chance };
+    shop.writer.run(|tx| intake::keep_sale(tx, &rules.at(start), &intake::origin_of(&first, "front"), &posted)).unwrap();
+
+    let mut starts = shop.step(&[]);
+    let sent = starts.remove(0);
+    let id = sent.delivery.step_id();
+    assert_eq!(sent.provider, "a");
+    // The line was cut after the body: it may be there.
+    let no_answer = |start| Finished { start, outcome: Outcome::new(Class::Retry, Scope::Message, "no answer"), content: None };
+    shop.reload(&["b", "a"], "a.example");
+    shop.step(&[no_answer(sent)]);
+    let mut again = shop.step(&[]);
+    assert_eq!(
+        (again.len(), again[0].provider.as_str(), again[0].delivery.step_id()),
+        (1, "a", id),
+        "in another order it is the same repeat"
+    );
+
+    // Another account under the same name does not know what the first one has.
+    shop.reload(&["b", "a"], "elsewhere.example");
+    shop.step(&[no_answer(again.remove(0))]);
+    assert!(shop.step(&[]).is_empty());
+    let held = shop.writer.run(|tx| tx.read().deliveries(&Filter { limit: 9, ..Filter::default() })).unwrap();
+    assert_eq!((held.len(), held[0].state, held[0].reason.as_str()), (1, State::Held, "provider_changed"));
 }
