@@ -17,6 +17,7 @@ pub mod socket;
 pub mod source;
 pub mod status;
 pub mod suppress;
+pub mod tap;
 
 use crate::app;
 use crate::config::last_good;
@@ -154,6 +155,9 @@ enum Command {
     /// Text messages.
     #[command(subcommand)]
     Sms(sms::SmsCommand),
+    /// Receipts off a till's printer stream.
+    #[command(subcommand)]
+    Tap(tap::TapCommand),
     /// Run a shop from a file, in virtual time.
     Simulate(simulate::SimulateArgs),
     /// A topic, or what a code means.
@@ -296,6 +300,7 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Provider(ProviderCommand::Callback(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Source(SourceCommand::Decode(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Sms(command) => say(&global, sms::sms(&command), out, err),
+        Command::Tap(command) => tap::tap(&command, global.json, out, err),
         Command::Simulate(args) => simulate::simulate(&args, global.json, out, err),
     }
 }

@@ -4,7 +4,7 @@ use super::decide::{self, Facts};
 use super::intake::{self, Origin};
 use super::known::Known;
 use super::queue::{self, About, Which};
-use super::{Context, believable, people, reports};
+use super::{Context, believable, people, reports, routine};
 use crate::config::checked::{Receipts, Route};
 use crate::domain::event::Event;
 use crate::domain::ids::{ReceiptId, dedup_key, hash16};
@@ -98,7 +98,7 @@ pub(super) fn of_sale(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale
     };
     let mut own =
         cx.config.routes.iter().filter(|(name, r)| r.acts_on(kind) && !matches!(name.as_str(), "receipts" | "refunds")).peekable();
-    let told = told_at_once(cx, sale, kind);
+    let told = told_at_once(cx, sale, kind) && (kind != "sale.completed" || routine::may_tell_sale(tx, cx)?);
     if own.peek().is_none() && !told {
         return Ok(());
     }

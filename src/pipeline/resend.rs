@@ -65,6 +65,13 @@ pub fn resend(tx: Tx<'_>, cx: &Context<'_>, receipt: &Receipt, ask: &Ask) -> Res
     {
         return Ok(refusal);
     }
+    // Who asked to be forgotten is not written to, but for an address that was typed at this very sale since.
+    if let Some(at) = tx.read().erased(&cx.key.name_of(&address))?
+        && (receipt.taken_at < at || (receipt.email != address && receipt.phone != address))
+        && let Some(refusal) = refuse("erased", ask)
+    {
+        return Ok(refusal);
+    }
     let first = ask.late_contact && before.is_empty();
     let slots = tx.read().resends(receipt.row)?;
     if !first && slots >= config.routing.resend_limit {

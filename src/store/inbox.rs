@@ -147,6 +147,14 @@ impl Tx<'_> {
     }
 }
 
+impl Tx<'_> {
+    /// Lets a small thing go.
+    pub fn drop_fact(&self, name: &str) -> Result<()> {
+        self.sql("DELETE FROM fact WHERE name = ?1")?.execute([name])?;
+        Ok(())
+    }
+}
+
 impl Snapshot<'_> {
     /// The bytes of a body.
     pub fn body(&self, id: i64) -> Result<Vec<u8>> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("sys", &["domain"]),
+    ("printer", &["domain"]),
     ("config", &["domain", "sys"]),
     ("http", &["domain", "sys"]),
     ("store", &["domain", "sys"]),
@@ -57,6 +58,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "config",
             "sys",
             "simulate",
+            "printer",
         ],
     ),
 ];

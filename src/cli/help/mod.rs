@@ -14,6 +14,7 @@ const TOPICS: &[(&str, &str)] = &[
     ("suppressions", include_str!("suppressions.md")),
     ("changes", include_str!("changes.md")),
     ("explain", include_str!("explain.md")),
+    ("tap", include_str!("tap.md")),
     ("exit-codes", include_str!("exit-codes.md")),
     ("add-a-provider", include_str!("add-a-provider.md")),
     ("add-a-source", include_str!("add-a-source.md")),
