@@ -1,10 +1,17 @@
 //! What stands behind a receipt's link: for whoever has it, and nothing for whoever guesses.
 
+use crate::agent::{self, Setup};
 use crate::inside::{Running, sale};
 use tillpost::app::Outside;
 use tillpost::domain::ids::ReceiptId;
+use tillpost::domain::time::UnixMs;
 use tillpost::domain::token::{Mark, token};
+use tillpost::sys::clock::{Clock, SystemClock};
 use tillpost::sys::device_key::DeviceKey;
+
+fn now() -> UnixMs {
+    SystemClock::new(true).now().wall
+}
 
 /// A token of this box for a receipt of that moment.
 fn token_of(shop: &Running, at_ms: i64) -> String {
@@ -41,8 +48,7 @@ fn guesses_lead_nowhere_and_soon_not_even_there() {
     let shop = Running::start(Outside::default());
     let id = shop.sell(&sale("1-1288", 1247, ""));
     let good = shop.api(&format!("/v1/receipts/{id}/link"))["token"].as_str().unwrap().to_owned();
-    let long_ago =
-        token_of(&shop, tillpost::sys::clock::Clock::now(&tillpost::sys::clock::SystemClock::new(true)).wall.0 - 200 * 86_400_000);
+    let long_ago = token_of(&shop, now().0 - 200 * 86_400_000);
     let past = shop.get(&format!("/t/{long_ago}"));
     assert_eq!(past.status, 410);
     assert!(past.body.contains("ask the shop") && past.body.contains("Corner Mart"), "{}", past.body);
@@ -64,4 +70,38 @@ fn the_viewer_knows_nobody() {
     let policy = page.header("content-security-policy");
     assert!(page.status == 200 && policy.contains("script-src 'sha256-") && policy.contains("frame-ancestors 'none'"), "{policy}");
     assert!(page.body.contains("noindex"));
+}
+
+#[test]
+fn a_text_carries_a_link_that_leads_somewhere() {
+    let agent = Setup::silent()
+        .set("providers.inbox", "type = \"capture\"")
+        .set("providers.host", "type = \"publish\"\ndir = \"pages\"")
+        .set("channels.sms", "from = \"+16075550199\"\nproviders = [\"inbox\"]")
+        .set("channels.publish", "host = \"r.cmart.example\"\nproviders = [\"host\"]")
+        .start();
+    let mut fresh = agent::sale("R-900", "+16075550100");
+    fresh["receipt_date_time"] = now().rfc3339().into(); // no quiet hours for who stands at the till
+    let id = agent.sold(&fresh);
+    let link = agent.get(&format!("/v1/receipts/{id}/link")).json();
+    let (token, url) = (link["token"].as_str().unwrap(), link["url"].as_str().unwrap());
+    assert_eq!(url, format!("https://r.cmart.example/{token}"));
+    agent::until("the text is there", || (agent.state("R-900") == "accepted").then_some(()));
+    let list = agent.json(&["outbox", "list"]);
+    let texts: Vec<&str> = list["deliveries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|d| d["channel"] == "sms")
+        .map(|d| d["delivery_id"].as_str().unwrap())
+        .collect();
+    let shown = agent.json(&["outbox", "show", texts[0]]);
+    assert!(texts.len() == 1 && shown["content"]["text"].as_str().unwrap().contains(url), "{shown}");
+    let page = std::fs::read_to_string(agent.data().with_file_name("pages").join(format!("{token}.html"))).unwrap();
+    assert!(page.contains("R-900") && page.contains("noindex") && !page.contains("<script"), "{page}");
+    assert_eq!(agent.get(&format!("/v1/receipts/{id}/link")).json()["published"], true);
+    let here = agent.line.ask("GET", &format!("/t/{token}"), &[("Host", "r.cmart.example")], b"", agent::PATIENCE).unwrap();
+    assert!(here.status == 200 && here.body.contains("R-900"), "the same token on the box");
+    let (_, said, _) = agent.cli(&["explain", &id]);
+    assert!(said.contains("upload of its page") || said.contains("by publish"), "{said}");
 }
