@@ -103,5 +103,5 @@ fn a_text_carries_a_link_that_leads_somewhere() {
     let here = agent.line.ask("GET", &format!("/t/{token}"), &[("Host", "r.cmart.example")], b"", agent::PATIENCE).unwrap();
     assert!(here.status == 200 && here.body.contains("R-900"), "the same token on the box");
     let (_, said, _) = agent.cli(&["explain", &id]);
-    assert!(said.contains("upload of its page") || said.contains("by publish"), "{said}");
+    assert!(said.contains("The page behind the receipt's link"), "{said}");
 }

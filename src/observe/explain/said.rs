@@ -90,7 +90,7 @@ impl Facts<'_> {
         let mut said = Vec::new();
         if d.step == 1 {
             said.push(self.made(d));
-            said.extend(ways(&d.why));
+            said.extend(if d.audience == Audience::Customer { ways(&d.why) } else { Vec::new() });
         } else {
             let before = self.steps.iter().find(|s| s.delivery.message == d.message && s.delivery.step + 1 == d.step);
             let at = before.and_then(|s| s.delivery.ended_at).map(|at| format!(" {}", self.at(at))).unwrap_or_default();
@@ -104,6 +104,12 @@ impl Facts<'_> {
     }
 
     fn made(&self, d: &Delivery) -> String {
+        if d.channel == Channel::Publish {
+            return format!(
+                "The page behind the receipt's link is uploaded (asked for {}): a text with the link waits for it.",
+                self.at(d.made_at)
+            );
+        }
         let rule = match (d.campaign.as_str(), d.route.as_str(), d.kind) {
             ("", "", Kind::Resend) => String::new(),
             ("", "", _) => " by the built-in rule for it".to_owned(),
@@ -315,7 +321,7 @@ impl Facts<'_> {
 
     fn after_end(&self, d: &Delivery) -> String {
         match self.steps.iter().find(|s| s.delivery.message == d.message && s.delivery.step > d.step) {
-            Some(next) => format!("{} went on with the message.", capital(channel(next.delivery.channel))),
+            Some(next) => format!("{} took over.", capital(channel(next.delivery.channel))),
             None => "Nothing: this was the last way.".to_owned(),
         }
     }

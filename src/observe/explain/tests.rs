@@ -187,6 +187,10 @@ fn providers_their_attempts_and_what_stands_in_the_way() {
     says(&told(Step { behind: true, ..ready() }, &online(&[])), &["an earlier word on the same order"]);
     let text = Delivery { reason: "publishing".into(), sold_at: moment(NOW), ..delivery(Channel::Sms, State::Ready) };
     says(&told(step(text), &online(&[])), &["It waits for its link", "After 10 min online it goes without one"]);
+    let page = Delivery { audience: Audience::System, ..delivery(Channel::Publish, State::Accepted) };
+    let page = told(step(page), &online(&[]));
+    says(&page, &["The page behind the receipt's link is uploaded"]);
+    assert!(!page.sentences.join(" ").contains("first way"), "{page:?}");
     let push = step(Delivery { sold_at: moment(NOW), ..delivery(Channel::Push, State::Ready) });
     says(&told(push, &online(&[])), &["No provider of push is configured"]);
 }
