@@ -115,6 +115,26 @@ mod tests {
     }
 
     #[test]
+    fn the_published_schema_takes_what_we_take() {
+        let schema: Value = serde_json::from_str(include_str!("../../config/schema/event.json")).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let event = |kind: &str, data: Value| json!({"type": kind, "id": "e1", "time": "2026-03-03T14:02:00Z", "data": data});
+        let order = json!({"order": {"number": "7", "line_items": [{"description": "Tea", "quantity": "2", "shipped": 1}]}, "customer": {"email": "lee@example.org"}});
+        for (kind, data, good) in [
+            ("order.shipped", order, true),
+            ("order.shipped", json!({"order": {"number": 7}}), false),
+            ("account.password_reset", json!({"url": "https://shop.example/r"}), true),
+            ("account.password_reset", json!({}), false),
+            ("contact.consent_changed", json!({"id": "c1", "channel": "sms", "state": "written"}), true),
+            ("contact.consent_changed", json!({"state": "maybe"}), false),
+            ("x.mine", json!({"anything": [1]}), true),
+        ] {
+            assert_eq!(validator.is_valid(&event(kind, data.clone())), good, "{kind} {data}");
+            assert!(Event::parse(&event(kind, data)).is_ok(), "reading is tolerant");
+        }
+    }
+
+    #[test]
     fn all_faults_at_once() {
         let faults = Event::parse(&json!({"type": "order.lost", "time": "now", "data": []})).unwrap_err();
         let at: Vec<&str> = faults.iter().map(|f| f.pointer.as_str()).collect();

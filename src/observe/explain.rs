@@ -10,10 +10,8 @@ mod tests;
 pub use said::result_in_words;
 
 use crate::config::Config;
-use crate::domain::address::mask;
 use crate::domain::consent::{Entry, Purpose};
 use crate::domain::ids::{ReceiptId, StepId};
-use crate::domain::message::Audience;
 use crate::observe::shown;
 use crate::store::outbox::{Attempt, Delivery};
 use crate::store::people::Suppression;
@@ -187,7 +185,7 @@ impl Facts<'_> {
             delivery_id: d.step_id().to_string(),
             kind: d.kind.word(),
             channel: d.channel.word(),
-            to: if d.audience == Audience::Customer { mask(&d.address) } else { d.address.clone() },
+            to: d.shown_to(),
             state: d.state.word(),
             reason: d.reason.clone(),
             provider: d.provider.clone(),

@@ -191,7 +191,8 @@ fn follow(
         kind: route.kind(),
         at: about.at,
         customer: &subject.customer,
-        receipts: origin.receipts,
+        // A till's wish is about receipts; news of an order was asked for with the order.
+        receipts: if route.kind() == Kind::OrderStatus { Receipts::Always } else { origin.receipts },
         contact: contact.as_ref(),
         channels: &route.channels,
         configured: &configured,
@@ -200,7 +201,6 @@ fn follow(
         shop: &cx.config.shop,
         now: cx.now,
     };
-    let facts = Facts { receipts: if route.kind() == Kind::OrderStatus { Receipts::Always } else { facts.receipts }, ..facts };
     let decision = decide::decide(&facts, &Known { read: tx.read(), cx })?;
     Ok(queue::message(tx, cx, about, &which, &decision)?.is_some())
 }

@@ -159,6 +159,7 @@ impl Web {
             .route("/readyz", get(health::readyz))
             .route("/metrics", get(health::metrics))
             .route("/schema/sale.json", get(sales::schema))
+            .route("/schema/event.json", get(sales::event_schema))
             .route("/stream", get(stream::stream))
             .merge(pages::routes())
             .fallback(answer::not_found)

@@ -194,6 +194,12 @@ pub async fn schema(who: Answer<Who>) -> Answer<Response> {
     Ok(([(header::CONTENT_TYPE, "application/schema+json")], include_str!("../../config/schema/sale.json")).into_response())
 }
 
+/// `GET /schema/event.json`
+pub async fn event_schema(who: Answer<Who>) -> Answer<Response> {
+    who?.looks()?;
+    Ok(([(header::CONTENT_TYPE, "application/schema+json")], include_str!("../../config/schema/event.json")).into_response())
+}
+
 fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::NotJson(fault) => Problem::invalid(StatusCode::BAD_REQUEST, fault.code, vec![fault.clone()]),

@@ -7,6 +7,7 @@ use serde_json::json;
 const TOPICS: &[(&str, &str)] = &[
     ("promise", include_str!("promise.md")),
     ("sales", include_str!("sales.md")),
+    ("routing", include_str!("routing.md")),
     ("sources", include_str!("sources.md")),
     ("states", include_str!("states.md")),
     ("providers", include_str!("providers.md")),

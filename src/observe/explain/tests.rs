@@ -5,7 +5,7 @@ use crate::config::{fakes, load};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::State;
 use crate::domain::ids::IntentId;
-use crate::domain::message::Kind;
+use crate::domain::message::{Audience, Kind};
 use crate::domain::time::UnixMs;
 use crate::sys::clock::Mono;
 use serde_json::json;

@@ -147,7 +147,7 @@ fn target(r: &Receipt, deliveries: &[Delivery]) -> String {
 
 fn notice(web: &Web, d: &Delivery, frame: &Frame) -> Notice {
     let now = web.clock.now().wall;
-    let to = mask(&d.address);
+    let to = d.shown_to();
     let left = d.due.since(now).min(UNDO);
     if d.state == Is::Ready && !left.is_zero() {
         let undo = d.step_id().to_string();
