@@ -1,4 +1,4 @@
-//! `status`, `provider list|resume`, `event list`, `suppress list`.
+//! `status`, `provider list|resume`, `event list`.
 
 use super::socket::{encode, look, order, rows, text};
 use super::{Failure, Outcome, Said, exit};
@@ -23,6 +23,13 @@ pub fn status(folder: &Path) -> Outcome {
     }
     if json.get("config_last_good").and_then(Value::as_bool) == Some(true) {
         let _ = writeln!(said, "config     the files are wrong: the last good settings hold; next: tillpost config check");
+    }
+    if !text(&json, "config_problem").is_empty() {
+        let _ = writeln!(said, "           {}", text(&json, "config_problem"));
+    }
+    let restart: Vec<&str> = rows(&json, "config_needs_restart").iter().filter_map(Value::as_str).collect();
+    if !restart.is_empty() {
+        let _ = writeln!(said, "config     {} changed: that needs a restart", restart.join(", "));
     }
     let counts = json.get("outbox").and_then(Value::as_object);
     let shown: Vec<String> =
@@ -111,24 +118,6 @@ pub fn replay(folder: &Path, seq: i64) -> Outcome {
         for c in rows(&json, "channels") {
             let _ = writeln!(said, "  {:<9} {}", text(c, "channel"), text(c, "result"));
         }
-    }
-    Ok(Said::new(json, said))
-}
-
-/// `suppress list`
-pub fn suppressions(folder: &Path) -> Outcome {
-    let json = look(folder, "/v1/suppressions", |read| shown::suppressions(read, 1000))?;
-    let mut said = String::new();
-    for s in rows(&json, "suppressions") {
-        let _ = writeln!(
-            said,
-            "{}  {:<6} {:<32} {} ({})",
-            text(s, "at"),
-            text(s, "channel"),
-            text(s, "address"),
-            text(s, "reason"),
-            text(s, "origin")
-        );
     }
     Ok(Said::new(json, said))
 }

@@ -10,14 +10,17 @@
 
 mod agent;
 mod any_day;
+mod backtest;
 mod crash;
 mod hooks;
 mod house;
 mod inside;
+mod links;
 mod pages;
 mod power;
 mod printer;
 mod readme;
+mod reload;
 mod scenarios;
 mod simulate;
 mod sink;
@@ -25,5 +28,6 @@ mod smtp;
 mod spine;
 mod spine_cli;
 mod stop;
+mod suppress;
 mod vendor;
 mod vfs;
