@@ -163,7 +163,10 @@ fn routes(r: &Related<'_>, problems: &mut Vec<Problem>) {
             if !all.contains(&word) {
                 let shown = one_line(word, 40);
                 let near = nearest(word, all.iter().copied());
-                let fix = near.map_or_else(|| format!("add a table [providers.{shown}], or name another"), |near| format!("did you mean \"{near}\"?"));
+                let fix = near.map_or_else(
+                    || format!("add a table [providers.{shown}], or name another"),
+                    |near| format!("did you mean \"{near}\"?"),
+                );
                 let message = format!("rule \"{}\": there is no provider \"{shown}\"", one_line(name, 40));
                 problems.push(Problem::error("TP-CFG-015", &node.place, format!("routes.{name}"), message, fix));
             }
@@ -173,7 +176,8 @@ fn routes(r: &Related<'_>, problems: &mut Vec<Problem>) {
             let family = word.strip_suffix('*').is_some_and(|start| TYPES.iter().any(|t| t.starts_with(start)));
             if !family && !word.starts_with("x.") && !TYPES.contains(&word) {
                 let near = nearest(word, TYPES.iter().copied());
-                let fix = near.map_or_else(|| "events of the shop's own begin with x.".to_owned(), |near| format!("did you mean \"{near}\"?"));
+                let fix =
+                    near.map_or_else(|| "events of the shop's own begin with x.".to_owned(), |near| format!("did you mean \"{near}\"?"));
                 let message = format!("rule \"{}\": there is no event \"{}\"", one_line(name, 40), one_line(word, 40));
                 problems.push(Problem::error("TP-CFG-008", &node.place, format!("routes.{name}.on"), message, fix));
             }
