@@ -8,6 +8,8 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ring::hmac;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tillpost::store::incidents::Incident;
+use tillpost::store::{Options, Readers};
 
 const SQUARE: &str = "type = \"square\"\nsignature_keys = [\"sq-sample-signature-key\"]\nnotification_url = \"https://till-17.corner-market.example/hooks/square\"\nlocations = [\"L9K3V7D2M5XQ8\"]\npull_every = \"0 s\"\n";
 const CLOVER: &str = "type = \"clover\"\nauth_codes = [\"3c5c0f5e-9b1d-4a57-8e37-6c1f2b3a4d5e\"]\nmerchants = [\"C7ZKQ4TN0V3M1\"]\naccess_token = \"t\"\npull_every = \"0 s\"\n";
@@ -113,6 +115,13 @@ fn settled(agent: &Agent) {
     });
 }
 
+/// What is or was wrong, as the store has it.
+fn incidents(agent: &Agent) -> Vec<Incident> {
+    let readers = Readers::start(&Options::new(agent.data().join("tillpost.db")), 1).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(readers.read(|read| read.incidents(100))).unwrap()
+}
+
 fn all_sources(setup: Setup) -> Setup {
     let setup = setup.set("sources.square", SQUARE).set("sources.clover", CLOVER).set("sources.toast", TOAST);
     setup.set("sources.shopify", SHOPIFY).set("sources.stripe", STRIPE).set("sources.lan", LAN)
@@ -204,7 +213,11 @@ fn refusals_in_a_row_are_told_until_a_good_one_comes() {
     };
     assert_eq!(source("square")["refused_in_a_row"], 5);
     assert!(agent.cli(&["status"]).1.contains("square (square): 5 requests in a row were not authentic"));
+    let lasting =
+        || incidents(&agent).iter().filter(|i| i.alert == "source_auth" && i.object == "square" && i.resolved_at.is_none()).count();
+    assert_eq!(lasting(), 1);
     good.taken(&agent);
+    assert_eq!(lasting(), 0);
     assert_eq!(source("square")["refused_in_a_row"], 0);
 
     // Clover asks whether the address is ours: a person pastes the code back.
@@ -438,6 +451,22 @@ fn the_relay_brings_what_a_vendor_signed_an_hour_ago() {
 fn envelope_url(name: &str) -> String {
     let envelope: Value = serde_json::from_slice(&sample(&format!("sources/relay/{name}.json"))).unwrap();
     envelope["url"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_vendors_erasure_reaches_what_it_told() {
+    let agent = Setup::silent().set("sources.shopify", SHOPIFY).start();
+    Signed::sample("shopify", "sources/shopify/orders-paid.json").taken(&agent);
+    let sold = receipt(&agent, "6596823366469");
+    assert!(document(&agent, &sold)["customer"]["email"].is_string());
+    let redact = Signed::sample("shopify", "sources/shopify/customers-redact.json");
+    redact.with("X-Shopify-Topic", "customers/redact").with("X-Shopify-Webhook-Id", "d0c2").with("X-Shopify-Event-Id", "2").taken(&agent);
+    until("the receipt names nobody", || document(&agent, &sold)["customer"]["email"].is_null().then_some(()));
+    settled(&agent);
+    for event in agent.json(&["event", "list"])["events"].as_array().unwrap() {
+        let raw = agent.json(&["event", "show", &event["seq"].to_string()])["raw"].to_string();
+        assert!(!raw.contains("kaethe@"), "{raw}");
+    }
 }
 
 #[test]
