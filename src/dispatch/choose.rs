@@ -381,10 +381,10 @@ impl Core {
         if let Some(entry) = tx.read().suppression(d.channel, &d.address)?
             && !rules.has_lapsed(&entry.reason, entry.at, now.wall)
         {
-            // What was known when it was decided was weighed then, with what the customer typed.
-            let weighed =
-                entry.at <= d.made_at && matches!(Suppress::from_word(&entry.reason), Some(Suppress::Complaint | Suppress::Erased));
-            if d.kind.held_back_by(&entry.reason, weighed || d.kind == Kind::Resend) {
+            // What was known when it was decided was weighed then, with what was typed.
+            let weighed = entry.at < d.made_at
+                && (d.kind == Kind::Resend || matches!(Suppress::from_word(&entry.reason), Some(Suppress::Complaint | Suppress::Erased)));
+            if d.kind.held_back_by(&entry.reason, weighed) {
                 return Ok(Some(format!("suppressed:{}", entry.reason)));
             }
         }

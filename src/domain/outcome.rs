@@ -67,8 +67,9 @@ impl Suppress {
     /// Which of two reasons stays where both hold: what the recipient said stands above what a server said.
     pub const fn strength(self) -> u8 {
         match self {
+            Suppress::SmsStop => 7,
             Suppress::Erased => 6,
-            Suppress::SmsStop | Suppress::Complaint => 5,
+            Suppress::Complaint => 5,
             Suppress::HardBounce | Suppress::InvalidNumber | Suppress::DeadToken | Suppress::Manual => 4,
             Suppress::Unsubscribe => 2,
             Suppress::SoftBounce => 1,

@@ -91,6 +91,7 @@ fn recipient(
         kind: Kind::Campaign,
         at: cx.now.wall,
         customer: &Customer::default(),
+        given_now: false,
         receipts: Receipts::Always,
         contact: Some(contact),
         channels: &channels,

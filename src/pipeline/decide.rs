@@ -35,8 +35,10 @@ pub struct Facts<'a> {
     pub kind: Kind,
     /// When the event was, by a clock that can be believed.
     pub at: UnixMs,
-    /// Who is concerned, as the event says it: addresses in it were given now.
+    /// Who is concerned, as the event says it.
     pub customer: &'a Customer,
+    /// The addresses in it were given now, not at an earlier sale.
+    pub given_now: bool,
     /// When this till's customers get a receipt.
     pub receipts: Receipts,
     /// Who it is, where the shop knows the person.
@@ -180,7 +182,7 @@ fn prefer_email_when_quiet(facts: &Facts<'_>, decision: &mut Decision) {
 
 /// Whether the person asked to be forgotten and gave no address at this event.
 fn erased<P: People>(facts: &Facts<'_>, people: &P) -> Result<bool, P::Error> {
-    let Some(contact) = facts.contact.filter(|_| !given(facts)) else { return Ok(false) };
+    let Some(contact) = facts.contact.filter(|_| !(facts.given_now && given(facts))) else { return Ok(false) };
     for address in [&contact.email, &contact.phone].into_iter().filter(|a| !a.is_empty()) {
         if people.erased(address)? {
             return Ok(true);
@@ -276,7 +278,8 @@ fn consented<P: People>(facts: &Facts<'_>, people: &P, channel: Channel, address
 fn address(facts: &Facts<'_>, channel: Channel) -> Option<(String, bool)> {
     let customer = facts.customer;
     let (email, phone, push) = facts.contact.map(|c| (c.email.as_str(), c.phone.as_str(), c.push_token.as_str())).unwrap_or_default();
-    let first = |given: &'_ str, known: &'_ str| if given.is_empty() { (known.to_owned(), false) } else { (given.to_owned(), true) };
+    let now = facts.given_now;
+    let first = |given: &'_ str, known: &'_ str| if given.is_empty() { (known.to_owned(), false) } else { (given.to_owned(), now) };
     let (text, typed) = match channel {
         Channel::Email => first(&customer.email, email),
         Channel::Sms | Channel::Whatsapp => first(&customer.phone, phone),

@@ -124,7 +124,7 @@ pub(super) fn of_sale(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale
     let shown = shown(origin, kind, &sale.transaction_id, sale.at, &sale.transaction_id, &data);
     let event = tx.put_body(&Body::pack(shown.to_string().as_bytes()))?;
     let about = About { body: Some(event), ..*about };
-    let subject = Subject { customer: sale.customer.clone(), receipt: None, why: "" };
+    let subject = Subject { customer: sale.customer.clone(), given_now: true, receipt: None, why: "" };
     for (name, route) in own {
         follow(tx, cx, origin, name, route, &about, &subject, &shown)?;
     }
@@ -208,6 +208,7 @@ fn follow(
         kind: route.kind(),
         at: about.at,
         customer: &subject.customer,
+        given_now: subject.given_now,
         // A till's wish is about receipts; news of an order was asked for with the order.
         receipts: if route.kind() == Kind::OrderStatus { Receipts::Always } else { origin.receipts },
         contact: contact.as_ref(),
@@ -251,6 +252,8 @@ fn thread(event: &Event) -> String {
 /// Whom an event concerns.
 struct Subject {
     customer: Customer,
+    /// The event names an address itself.
+    given_now: bool,
     receipt: Option<Receipt>,
     /// Why nobody was found.
     why: &'static str,
@@ -282,7 +285,8 @@ impl Subject {
             };
         }
         let nobody = customer.id.is_empty() && customer.email.is_empty() && customer.phone.is_empty();
-        Ok(Subject { customer, receipt, why: if nobody { "no_contact" } else { "" } })
+        let given_now = named.is_some_and(|c| !c.email.is_empty() || !c.phone.is_empty());
+        Ok(Subject { customer, given_now, receipt, why: if nobody { "no_contact" } else { "" } })
     }
 
     fn contact(&self, read: Snapshot<'_>, cx: &Context<'_>) -> Result<Option<crate::store::people::Contact>> {

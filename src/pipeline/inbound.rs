@@ -317,7 +317,7 @@ fn link_refunds(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale, rece
             let either = |known: &str, own: String| if known.is_empty() { own } else { known.to_owned() };
             tx.set_buyer(refund.row, &refund.name, &either(&first.email, email), &either(&first.phone, phone))?;
             let at = intake::moment(tx.read(), cx, origin, returned.at)?;
-            let decision = intake::document(tx.read(), cx, origin, &returned, intake::kind_of(&returned), at)?;
+            let decision = intake::document(tx.read(), cx, origin, &returned, at, false)?;
             tx.set_no_message(refund.row, decision.no_message)?;
             let id = refund.receipt_id;
             let about = About { receipt: Some(refund.row), id, body: None, at: believable(at, cx.now), thread: "", test: origin.test };

@@ -182,7 +182,7 @@ pub fn origin_of(config: &Config, name: &str) -> Origin {
 /// What would be decided for a sale now; stores nothing.
 pub fn preview(read: Snapshot<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale) -> Result<Decision> {
     let at = moment(read, cx, origin, sale.at)?;
-    document(read, cx, origin, sale, kind_of(sale), at)
+    document(read, cx, origin, sale, at, true)
 }
 
 /// What the customer's document of a transaction is.
@@ -194,8 +194,15 @@ pub const fn kind_of(sale: &Sale) -> Kind {
 }
 
 /// The decision on the customer's document of a sale.
-pub(super) fn document(read: Snapshot<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale, kind: Kind, at: UnixMs) -> Result<Decision> {
-    let contact = contact_of(read, cx, sale)?;
+pub(super) fn document(
+    read: Snapshot<'_>,
+    cx: &Context<'_>,
+    origin: &Origin,
+    sale: &Sale,
+    at: UnixMs,
+    given_now: bool,
+) -> Result<Decision> {
+    let (contact, kind) = (contact_of(read, cx, sale)?, kind_of(sale));
     let name = if kind == Kind::Refund { "refunds" } else { "receipts" };
     let route = cx.config.routes.get(name);
     let configured = configured(cx.config, origin.test);
@@ -203,6 +210,7 @@ pub(super) fn document(read: Snapshot<'_>, cx: &Context<'_>, origin: &Origin, sa
         kind,
         at,
         customer: &sale.customer,
+        given_now,
         // A rule that was switched off sends nothing by itself.
         receipts: if route.is_some_and(|r| r.disabled) { Receipts::Never } else { origin.receipts },
         contact: contact.as_ref(),
@@ -296,10 +304,11 @@ fn keep_raw(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, stat
 /// Stores the receipt and queues its messages.
 pub(super) fn store(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, raw_event: i64) -> Result<()> {
     let posted = &with_customer(tx.read(), posted)?;
+    let given_now = matches!(posted, Cow::Borrowed(_));
     let sale = &posted.sale;
     let at = moment(tx.read(), cx, origin, sale.at)?;
     people::heed_sale(tx, cx, origin, sale, at)?;
-    let decision = document(tx.read(), cx, origin, sale, kind_of(sale), at)?;
+    let decision = document(tx.read(), cx, origin, sale, at, given_now)?;
     let body = document_body(tx, posted, raw_event)?;
     let receipt = put(tx, cx, origin, posted, (raw_event, body), decision.no_message)?;
     tx.put_native(receipt, &sale.native_ids)?;

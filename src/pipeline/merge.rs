@@ -5,7 +5,7 @@
 //! fills the document while it was not sent, and stands beside it afterwards; another total of the same source
 //! is a correction, a document of its own.
 
-use super::intake::{self, Origin, Posted, addresses, document, kind_of, moment};
+use super::intake::{self, Origin, Posted, addresses, document, moment};
 use super::queue::{self, About, Which};
 use super::{Context, believable};
 use crate::domain::ids::ReceiptId;
@@ -146,7 +146,7 @@ fn fill(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, first: &
     let unsent = tx.read().deliveries_of(first.row)?.iter().all(|d| d.audience != Audience::Customer);
     if unsent && matches!(first.no_message.as_str(), "no_contact" | "undeliverable") {
         let at = moment(tx.read(), cx, origin, posted.sale.at)?;
-        let decision = document(tx.read(), cx, origin, &posted.sale, kind_of(&posted.sale), at)?;
+        let decision = document(tx.read(), cx, origin, &posted.sale, at, true)?;
         tx.set_no_message(first.row, decision.no_message)?;
         let about =
             About { receipt: Some(first.row), id: first.receipt_id, body: None, at: believable(at, cx.now), thread: "", test: origin.test };

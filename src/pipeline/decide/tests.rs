@@ -56,6 +56,7 @@ struct Case {
     at: &'static str,
     minutes: u64,
     until: Option<&'static str>,
+    given_now: bool,
 }
 
 impl Default for Case {
@@ -71,6 +72,7 @@ impl Default for Case {
             at: "2026-10-05T18:00:00Z", // 14:00 in New York, a Monday
             minutes: 1,
             until: None,
+            given_now: true,
         }
     }
 }
@@ -94,6 +96,7 @@ fn run(case: &Case) -> (Decision, UnixMs) {
         kind: case.kind,
         at,
         customer: &customer(&case.customer),
+        given_now: case.given_now,
         receipts: case.receipts,
         contact: case.contact.as_ref(),
         channels: &case.channels,
@@ -193,6 +196,19 @@ fn what_each_reason_keeps_back() {
         assert_eq!(goes(Kind::OrderStatus, json!({}), lee(&[])), *news, "{why}: news");
         assert_eq!(goes(Kind::Campaign, json!({}), lee(&[])), *offer, "{why}: offer");
     }
+}
+
+#[test]
+fn an_address_of_an_earlier_sale_was_not_typed_again() {
+    let case = |given_now| Case {
+        kind: Kind::Refund,
+        customer: json!({"email": LEE}),
+        book: suppressed("complaint"),
+        given_now,
+        ..Case::default()
+    };
+    check(case(true), &[(Channel::Email, LEE)], "");
+    check(case(false), &[], "undeliverable");
 }
 
 #[test]

@@ -303,7 +303,9 @@ impl Tx<'_> {
     /// The next channel of the chain takes over, where there is one; false where there is none. Its deadline is
     /// that of the one before, which has moved with a clock that was set.
     pub fn take_over(&self, d: &Delivery, next: &NextStep<'_>, now: UnixMs) -> Result<bool> {
-        let chain: Vec<ChainStep> = serde_json::from_str(&d.chain).unwrap_or_default();
+        // As it stands now: who was erased meanwhile is not in it any more.
+        let Some(now_stored) = self.read().delivery(d.id)? else { return Ok(false) };
+        let chain: Vec<ChainStep> = serde_json::from_str(&now_stored.chain).unwrap_or_default();
         let Some(step) = chain.get(d.step as usize - 1) else { return Ok(false) };
         let Some(channel) = Channel::from_word(&step.channel) else { return Ok(false) };
         self.put_delivery(&NewDelivery {
