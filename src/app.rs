@@ -4,13 +4,19 @@
 //! uncertain, templates, accounts, sockets, dispatch, housekeeping, server. Stop order: the server takes
 //! nothing new, what is in flight is waited for and recorded, the store is closed last.
 
+mod access;
 mod arrivals;
+mod folders;
+mod lookups;
+mod pull;
+mod reload;
 mod taps;
 
 use crate::compose::Composer;
 use crate::config::Config;
+use crate::config::Sources;
 use crate::config::checked::{Provider as Settings, Rate};
-use crate::dispatch::run::{Accounts, Courier, Dispatch};
+use crate::dispatch::run::{Accounts, Courier, Dispatch, Tools};
 use crate::dispatch::{Core, Facts, Note, TEST_INBOX, line::Line};
 use crate::http;
 use crate::pipeline::{intake, routine};
@@ -34,7 +40,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 
@@ -68,6 +74,8 @@ pub struct Outside {
     pub courier: Option<Arc<dyn Courier>>,
     /// The demo's page.
     pub demo: Option<Arc<dyn web::pages::Demo>>,
+    /// Where the settings come from: they are taken anew when they change. Without it, never.
+    pub sources: Option<Sources>,
 }
 
 /// A running agent.
@@ -137,10 +145,8 @@ impl Agent {
         let address = listener.local_addr().map_err(|e| StartError::Listen(config.http.listen, e))?;
         let local = local_socket(folder)?;
         let shell = Dispatch {
-            config: config.clone(),
-            composer: composer.clone(),
+            tools: Mutex::new(Tools { config: config.clone(), composer: composer.clone(), courier }),
             writer: writer.clone(),
-            courier,
             clock: clock.clone(),
             random: random.clone(),
             supervisor: supervisor.clone(),
@@ -150,6 +156,7 @@ impl Agent {
         let ways = ways(&config);
         let web = Arc::new(Web {
             rules: RwLock::new(web::Rules { keys: Arc::new(web::auth::Keys::new(&config)), config, composer, ways }),
+            reloaded: RwLock::default(),
             key,
             writer,
             readers,
@@ -166,12 +173,17 @@ impl Agent {
             started,
             demo: outside.demo,
             pages: web::pages::Pages::default(),
+            misses: web::links::Misses::default(),
         });
         let marker = web.store.path.with_file_name("running");
         housekeeping(&web, &supervisor, marker.exists());
         arrivals::start(&web, &client);
         taps::start(&web);
         durable::replace(&marker, b"").map_err(|e| StartError::Folder(marker.display().to_string(), e))?;
+        if let Some(sources) = outside.sources {
+            let (shared, reload) = (web.clone(), Arc::new(reload::Reload { sources, http: client }));
+            supervisor.spawn("config", Restart::OnFailure, move |stop| reload::watch(shared.clone(), reload.clone(), stop));
+        }
         serve(&web, &supervisor, clock, listener, local);
         Ok(Agent { address, web, supervisor, _lock: lock, marker })
     }
@@ -315,9 +327,9 @@ fn housekeeping(web: &Arc<Web>, supervisor: &Supervisor, unclean: bool) {
 }
 
 async fn keep_house(web: Arc<Web>, mut stop: Stop) -> Result<(), String> {
-    let kept = &web.config().retention;
-    let keep = Keep { receipts: kept.receipts, raw_events: kept.raw_events, attempts: kept.attempts };
     loop {
+        let kept = &web.config().retention;
+        let keep = Keep { receipts: kept.receipts, raw_events: kept.raw_events, attempts: kept.attempts };
         decide_undecided(&web).await.map_err(|e| e.to_string())?;
         let free = web.store.path.parent().and_then(|folder| disk::free(folder).ok()).unwrap_or(u64::MAX);
         let room = Room::of(free);

@@ -1,6 +1,7 @@
 //! The work behind the ways in: what was kept is decoded and taken, soon after its answer, and again whenever
 //! more of it is known.
 
+use super::{access, folders, lookups, pull};
 use crate::http;
 use crate::pipeline::inbound::{self, Waits};
 use crate::pipeline::intake;
@@ -17,16 +18,26 @@ use std::time::Duration;
 /// Raw events that are looked at in one go.
 const MOST: u32 = 50;
 
+/// The pause while the store takes nothing.
+const TROUBLE: Duration = Duration::from_secs(5);
+
 /// The longest sleep without a wake-up.
 const NAP: Duration = Duration::from_secs(60);
 
 /// Starts everything that the config's sources need.
-pub fn start(web: &Arc<Web>, _http: &Arc<http::Client>) {
+pub fn start(web: &Arc<Web>, http: &Arc<http::Client>) {
     if web.config().sources.is_empty() {
         return;
     }
     let shared = web.clone();
     web.supervisor.spawn("decode", Restart::OnFailure, move |stop| decode(shared.clone(), stop));
+    folders::start(web);
+    for way in web.ways().all().filter(|way| way.kind.api.is_some()) {
+        let access = Arc::new(access::Access::new(way.clone(), web.clone(), http.clone()));
+        let asking = access.clone();
+        web.supervisor.spawn("look-ups", Restart::OnFailure, move |stop| lookups::serve(asking.clone(), stop));
+        web.supervisor.spawn("pull", Restart::OnFailure, move |stop| pull::serve(access.clone(), stop));
+    }
 }
 
 async fn decode(web: Arc<Web>, mut stop: Stop) -> std::result::Result<(), String> {
@@ -37,7 +48,18 @@ async fn decode(web: Arc<Web>, mut stop: Stop) -> std::result::Result<(), String
             if stop.is_asked() {
                 return Ok(());
             }
-            one(&web, *seq).await.map_err(|e| e.to_string())?;
+            let (seq, now) = (*seq, web.clock.now().wall);
+            let failed = match one(&web, seq).await {
+                Err(StoreError::Sql(why)) => {
+                    tracing::error!(seq, why, "an event could not be decided: it is tried again");
+                    web.writer.run(move |tx| tx.arrival_failed(seq, now)).await
+                }
+                done => done,
+            };
+            if let Err(error) = failed {
+                tracing::warn!(%error, "nothing can be decided now");
+                tokio::select! { () = tokio::time::sleep(TROUBLE) => {}, () = stop.asked() => return Ok(()) }
+            }
         }
         if !due.is_empty() {
             continue;
@@ -83,28 +105,19 @@ async fn one(web: &Web, seq: i64) -> Result<()> {
         return web.writer.run(move |tx| set_aside(tx, seq, "its decoding failed")).await;
     };
     let rules = web.pipeline();
-    let taken = web
-        .writer
+    let source = event.source.clone();
+    web.writer
         .run(move |tx| {
             let origin = intake::origin_of(&rules.config, &event.source);
             let waits = Waits { enrich: way.setup().duration("enrich_wait") };
-            inbound::apply(tx, &rules.at(now), &origin, &waits, &event, answers, &decoded).map(|taken| (taken, event.source))
+            inbound::apply(tx, &rules.at(now), &origin, &waits, &event, answers, &decoded)
         })
-        .await;
-    match taken {
-        Ok((_, source)) => {
-            if let Some(doing) = web.inbound.of(&source) {
-                doing.ask.notify_one();
-            }
-            web.dispatch.wake();
-            Ok(())
-        }
-        Err(StoreError::Sql(why)) => {
-            tracing::error!(seq, why, "an event could not be decided: it is tried again");
-            web.writer.run(move |tx| tx.arrival_failed(seq, now.wall)).await
-        }
-        Err(other) => Err(other),
+        .await?;
+    if let Some(doing) = web.inbound.of(&source) {
+        doing.ask.notify_one();
     }
+    web.dispatch.wake();
+    Ok(())
 }
 
 fn set_aside(tx: Tx<'_>, seq: i64, why: &str) -> Result<()> {

@@ -103,6 +103,9 @@ pub struct TypeKeys {
     pub example: &'static str,
 }
 
+/// Whether the source of that name makes sense as its type sees it.
+pub type SourceCheck = fn(&Config, &str) -> Result<(), String>;
+
 /// Everything that has a `type`, as `app` lists it.
 #[derive(Clone, Debug, Default)]
 pub struct Kinds {
@@ -111,5 +114,5 @@ pub struct Kinds {
     /// Types of `[providers.NAME]`.
     pub providers: Vec<TypeKeys>,
     /// Whether a source makes sense as its type sees it, by its name. The error is a sentence for people.
-    pub check_source: Option<fn(&Config, &str) -> Result<(), String>>,
+    pub check_source: Option<SourceCheck>,
 }

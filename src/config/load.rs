@@ -76,6 +76,13 @@ impl Sources {
     }
 }
 
+/// The files that a configuration would be read from now, in the order of their layers.
+pub fn files(sources: &Sources) -> Vec<PathBuf> {
+    let Some((file, _)) = sources.file() else { return Vec::new() };
+    let parts = folder_of(&file, &mut Vec::new());
+    std::iter::once(file).chain(parts).collect()
+}
+
 /// What came of loading.
 #[derive(Clone, Debug)]
 pub struct Loaded {

@@ -22,6 +22,8 @@ pub struct Counters {
     pub unauthorized: AtomicU64,
     /// Too fast.
     pub limited: AtomicU64,
+    /// Card numbers and the like that were masked in what tills posted.
+    pub masked: AtomicU64,
 }
 
 /// Requests of one source since the start, by result.
@@ -131,6 +133,8 @@ pub fn text(s: &Scrape<'_>) -> String {
             counter("limited", &c.limited),
         ],
     );
+    let masked = vec![(String::new(), int(c.masked.load(Ordering::Relaxed)))];
+    family("tillpost_ingest_masked_total", "counter", "Card numbers and the like that were masked in what tills posted.", masked);
     let outbox = s.outbox.iter().map(|(state, n)| (format!("{{state=\"{state}\"}}"), *n)).collect();
     family("tillpost_outbox_messages", "gauge", "Deliveries by state; ended ones of the last 24 hours.", outbox);
     family("tillpost_outbox_oldest_age_seconds", "gauge", "Age of the oldest delivery that waits.", vec![(String::new(), s.oldest_s)]);

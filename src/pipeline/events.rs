@@ -59,6 +59,10 @@ pub(super) fn told(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, event: &Event,
     let body = tx.put_body(&Body::pack(&bytes))?;
     tx.remember(&key, cx.now.wall, &hash16(&bytes), "stored")?;
     act(tx, cx, origin, event, seq, body)?;
+    let heard = cx.config.routes.values().any(|route| route.acts_on(&event.kind));
+    if event.kind == "contact.erasure_requested" && !heard {
+        tx.purge_body(body)?; // it names whom nobody is to know any more
+    }
     Ok(true)
 }
 

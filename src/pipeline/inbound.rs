@@ -5,7 +5,7 @@
 use super::events;
 use super::intake::{self, Origin, Posted};
 use super::queue::{self, About, Which};
-use super::{Context, believable};
+use super::{Context, believable, people};
 use crate::domain::fault::Fault;
 use crate::domain::ids::ReceiptId;
 use crate::domain::message::Audience;
@@ -15,6 +15,7 @@ use crate::sources::lan;
 use crate::sources::{Decoded, LookUp, Meaning, Need, Told};
 use crate::store::inbox::{Body, NewRawEvent, RawEvent};
 use crate::store::lookups::NewLookup;
+use crate::store::people::Contact;
 use crate::store::{Result, Snapshot, Tx};
 use crate::sys::random;
 use serde_json::Value;
@@ -187,6 +188,9 @@ fn take(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, event: &RawEvent, meaning
     let Ok(posted) = posted(cx, meaning) else { return Ok(Some("no_document")) };
     let Some(mut posted) = posted else {
         let new = events::told(tx, cx, origin, &meaning.event, event.seq)?;
+        if new {
+            heed_request(tx, cx, event, meaning)?;
+        }
         return Ok((!new).then_some("repeat"));
     };
     let sold = meaning.event.kind == "sale.completed";
@@ -219,6 +223,30 @@ fn take(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, event: &RawEvent, meaning
         tx.put_native(kept.row, &pending)?;
     }
     Ok(None)
+}
+
+/// What a vendor asks in a person's name: an export needs a person's hand, an erasure reaches the orders that it
+/// names and leaves no trace of itself.
+fn heed_request(tx: Tx<'_>, cx: &Context<'_>, event: &RawEvent, meaning: &Meaning) -> Result<()> {
+    let told = &meaning.event;
+    if told.kind == "contact.export_requested" {
+        return tx.raise("export_requested", &told.id, cx.now.wall).map(|_| ());
+    }
+    if told.kind != "contact.erasure_requested" {
+        return Ok(());
+    }
+    if told.data.get("scope").and_then(Value::as_str) == Some("shop") {
+        return tx.raise("shop_erasure_requested", &meaning.account, cx.now.wall).map(|_| ());
+    }
+    let orders = told.data.get("orders").and_then(Value::as_array);
+    for order in orders.into_iter().flatten().take(1000).filter_map(Value::as_str) {
+        let Some(receipt) = tx.read().receipt_of_native(order)? else { continue };
+        let named = !receipt.email.is_empty() || !receipt.phone.is_empty();
+        if named && receipt.source == event.source {
+            people::erase(tx, cx, &Contact { email: receipt.email, phone: receipt.phone, ..Contact::default() })?;
+        }
+    }
+    tx.purge_body(event.body)
 }
 
 /// The sale that an event tells, as one that is posted; `None` where it tells none.

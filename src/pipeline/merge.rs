@@ -196,6 +196,16 @@ pub(super) fn offset(delays: &[i64], this: i64, least: i64) -> i64 {
     if this.abs() >= least && delays.len() >= ENOUGH && delays.iter().filter(same).count() == delays.len() { this } else { 0 }
 }
 
+/// By how much the clock of a receipt's till is read as wrong, by its newest sales.
+pub fn offset_of(read: Snapshot<'_>, config: &crate::config::Config, r: &Receipt) -> Result<i64> {
+    let least = i64::try_from(config.routing.till_offset.as_millis()).unwrap_or(i64::MAX);
+    let delay = r.taken_at.0 - r.sold_at.0;
+    if delay.abs() < least {
+        return Ok(0);
+    }
+    Ok(offset(&read.delays_of(&r.till, 20)?, delay, least))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

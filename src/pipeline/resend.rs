@@ -47,7 +47,8 @@ pub enum Answer {
 /// Decides and queues. One transaction.
 pub fn resend(tx: Tx<'_>, cx: &Context<'_>, receipt: &Receipt, ask: &Ask) -> Result<Answer> {
     let (config, now) = (cx.config, cx.now);
-    let before = tx.read().deliveries_of(receipt.row)?;
+    let mut before = tx.read().deliveries_of(receipt.row)?;
+    before.retain(|d| d.audience == Audience::Customer);
     let (channel, address) = match target(config, receipt, &before, ask) {
         Ok(target) => target,
         Err((code, why)) => return Ok(Answer::Refused(code, why)),

@@ -147,6 +147,20 @@ pub fn sale(bytes: &[u8]) -> Result<Read<Sale>, Refusal> {
     Ok(Read { value: sale, content: content(&json) })
 }
 
+/// The same; a member that the canonical sale does not have is a fault.
+pub fn sale_strictly(bytes: &[u8]) -> Result<Read<Sale>, Refusal> {
+    let json = json(bytes)?;
+    let mut faults = unknown_members(&json);
+    match posted(&json) {
+        Ok(sale) if faults.is_empty() => Ok(Read { value: sale, content: content(&json) }),
+        Ok(_) => Err(Refusal::Invalid(faults)),
+        Err(more) => {
+            faults.extend(more);
+            Err(Refusal::Invalid(faults))
+        }
+    }
+}
+
 /// The check of a sale from outside: what `source` would excuse is not excused.
 pub fn posted(json: &Value) -> Result<Sale, Vec<Fault>> {
     if json.pointer("/source/differences").is_none() {

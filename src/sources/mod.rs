@@ -54,9 +54,9 @@ use crate::http::{Answer, Request, check_base_url, retry_after};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The types that a config may name.
+/// The types that a config may name: those whose running part is there.
 pub fn configured() -> Vec<TypeKeys> {
-    KINDS.iter().map(|kind| kind.keys).chain([relay::KEYS]).collect()
+    KINDS.iter().map(|kind| kind.keys).filter(|keys| keys.name != smtp_in::KIND.keys.name).chain([relay::KEYS]).collect()
 }
 
 /// Every type of source that is known, in the fixed order.

@@ -53,7 +53,7 @@ impl Tx<'_> {
     /// Keeps what came, to be decoded at once.
     pub fn put_arrival(&self, event: &NewRawEvent<'_>, headers: &str) -> Result<i64> {
         let seq = self.put_raw_event(event)?;
-        self.sql("INSERT INTO arrival(raw_event, headers, due) VALUES(?1, ?2, ?3)")?.execute(params![seq, headers, event.at.0])?;
+        self.sql("INSERT INTO arrival(raw_event, headers, due) VALUES(?1, ?2, 0)")?.execute(params![seq, headers])?;
         Ok(seq)
     }
 
@@ -107,11 +107,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes the newest state of a business key; false where a newer one was told already.
+    /// Notes the newest state of a business key; false where a newer one was told already. One without a version
+    /// is older than any with one.
     pub fn put_told(&self, source: &str, business_key: &str, version: i64, at: UnixMs) -> Result<bool> {
         let mut insert = self.sql(
             "INSERT INTO told(source, business_key, at, version) VALUES(?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at WHERE excluded.version >= version OR excluded.version = 0",
+             ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at WHERE excluded.version >= version",
         )?;
         Ok(insert.execute(params![source, business_key, at.0, version])? == 1)
     }

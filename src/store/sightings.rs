@@ -21,6 +21,16 @@ pub struct Sighting<'a> {
     pub note: &'a str,
 }
 
+/// A sighting that is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the columns' meaning stands in the schema
+pub struct Seen {
+    pub source: String,
+    pub at: UnixMs,
+    pub total: i64,
+    pub note: String,
+}
+
 /// What a sale may be known by when another source tells of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Likeness<'a> {
@@ -124,6 +134,14 @@ impl Snapshot<'_> {
             }
         }
         Ok(all)
+    }
+
+    /// Other sightings of a receipt, whole.
+    pub fn sightings(&self, receipt: i64) -> Result<Vec<Seen>> {
+        let mut select = self.sql("SELECT source, at, total, note FROM sighting WHERE receipt = ?1 ORDER BY at, raw_event LIMIT 100")?;
+        let seen =
+            |row: &rusqlite::Row<'_>| Ok(Seen { source: row.get(0)?, at: UnixMs(row.get(1)?), total: row.get(2)?, note: row.get(3)? });
+        Ok(select.query_map([receipt], seen)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Other sightings of a receipt: source, when, note.

@@ -19,7 +19,7 @@ pub async fn status(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<
     who?.reads()?;
     let now = web.clock.now();
     let (counts, oldest) = figures(&web).await?;
-    let view = web.dispatch.view();
+    let (view, reloaded) = (web.dispatch.view(), web.reloaded());
     let providers: Vec<Value> = view
         .lanes
         .iter()
@@ -39,7 +39,9 @@ pub async fn status(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<
         "version": env!("CARGO_PKG_VERSION"),
         "config_version": web.config().version(),
         "safe_mode": web.config().safe_mode,
-        "config_last_good": web.config().last_good,
+        "config_last_good": web.config().last_good || !reloaded.problem.is_empty(),
+        "config_problem": Some(reloaded.problem).filter(|p| !p.is_empty()),
+        "config_needs_restart": reloaded.restart,
         "clock_good": now.good,
         "disk_free": free(&web),
         "started": web.started.wall.rfc3339(),

@@ -3,18 +3,19 @@
 
 use super::answer::{Answer, Problem, read_capped};
 use super::{Shared, Web};
+use crate::domain::fault::Fault;
 use crate::domain::ids::{dedup_key, hash16};
 use crate::domain::text::one_line;
 use crate::domain::time::UnixMs;
 use crate::observe::metrics::{Counters, SourceCounters};
 use crate::pipeline::inbound::{self, Arrived, Kept};
-use crate::pipeline::intake;
+use crate::pipeline::intake::{self, Origin};
 use crate::sources::relay::{self, Envelope};
 use crate::sources::ways::{Way, Ways};
-use crate::sources::{Answers, Decoded, Given, Moment, Raw, Verdict, Via, mask};
+use crate::sources::{Answers, Decoded, Given, Moment, Raw, Verdict, Via, mask, sign};
 use crate::store::StoreError;
 use crate::store::inbox::Body as Packed;
-use crate::store::lookups::HOOK;
+use crate::store::lookups::{FILE, HOOK, is_arrival};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// The least limit of a body: some vendors send more than half a MiB.
@@ -113,8 +115,7 @@ async fn take(web: &Shared, name: &str, doing: &Doing, uri: &Uri, headers: &Head
     let now = web.clock.now();
     let limit = web.config().http.body_limit.max(LEAST_LIMIT);
     let bytes = read_capped(headers, body, limit).await?;
-    let headers: Vec<(String, String)> =
-        headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
+    let headers = as_text(headers);
     let (given_bytes, url, ways) = (bytes, uri.to_string(), web.ways());
     let moment = Moment { now: now.wall, good: now.good };
     let relayed = web.config().sources.get(name).is_some_and(|source| source.kind == relay::KEYS.name);
@@ -127,6 +128,81 @@ async fn take(web: &Shared, name: &str, doing: &Doing, uri: &Uri, headers: &Head
     let judged = if large { web.heavy.run(judge).await.ok_or_else(|| refused_as("unreadable"))? } else { judge() };
     let judged = judged.ok_or_else(|| Problem::not_found("source"))?;
     answer(web, name, doing, judged).await
+}
+
+/// Has a raw event of a source decoded anew, unless it was decided; false where it is none of a source's. Waits
+/// a little for what comes of it.
+pub async fn again(web: &Web, seq: i64) -> Result<bool, StoreError> {
+    let begun = web.writer.run(move |tx| {
+        let open = |state: &str| matches!(state, "new" | "waiting" | "quarantined");
+        let Some(event) = tx.read().raw_event(seq)?.filter(|e| is_arrival(&e.kind) && open(&e.state)) else { return Ok(false) };
+        tx.end_raw_event(event.seq, "new", None)?;
+        tx.arrival_due(event.seq, Some(UnixMs::default())).map(|()| true)
+    });
+    if !begun.await? {
+        return Ok(false);
+    }
+    web.inbound.decode.notify_one();
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if web.readers.read(move |read| read.raw_event(seq)).await?.is_none_or(|e| e.state != "new") {
+            break;
+        }
+    }
+    Ok(true)
+}
+
+/// Takes an envelope of the relay, by whichever way it came.
+pub async fn relayed(web: &Shared, name: &str, bytes: Vec<u8>) -> Answer<()> {
+    let (Some(doing), ways) = (web.inbound.of(name).cloned(), web.ways()) else { return Err(Problem::not_found("source")) };
+    let judged = web.heavy.run(move || open(&ways, &bytes)).await.flatten().ok_or_else(|| refused_as("unreadable"))?;
+    answer(web, name, &doing, judged).await.map(|_| ())
+}
+
+/// Takes a file or a mail; an error says what is wrong with it, or that it cannot be stored now. `Some`: sales in
+/// it that were not taken.
+pub async fn filed(web: &Shared, way: &Arc<Way>, headers: Vec<(String, String)>, bytes: Vec<u8>) -> Answer<Vec<(String, Vec<Fault>)>> {
+    let (of, now) = (way.clone(), web.clock.now().wall);
+    let judge = move || keepable(&of, &headers, "", &bytes, Moment { now, good: true });
+    let mut judged = web.heavy.run(judge).await.ok_or_else(|| refused_as("unreadable"))?;
+    let decoded = judged.decoded.take();
+    let rejected = match &decoded {
+        Some(Decoded::Unusable(faults)) => {
+            return Err(Problem::invalid(StatusCode::UNPROCESSABLE_ENTITY, "invalid", faults.clone()));
+        }
+        Some(Decoded::Told(told)) => told.rejected.clone(),
+        _ => Vec::new(),
+    };
+    match store(web, judged.arrived(FILE), decoded, None).await? {
+        Kept::New(_) | Kept::Repeat => Ok(rejected),
+        Kept::Conflict => Err(Problem::new(StatusCode::CONFLICT, "transaction_id_taken", "another sale has the id of one in it")),
+    }
+}
+
+/// The `lan` source that signed a posted sale or event.
+pub fn signer(web: &Web, headers: &HeaderMap, bytes: &[u8]) -> Answer<Origin> {
+    let headers: Vec<(String, String)> = as_text(headers);
+    let (given, now) = (Given { headers: &headers, url: "", body: bytes }, web.clock.now());
+    let moment = Moment { now: now.wall, good: now.good };
+    let mut why = "bad_signature";
+    for way in web.ways().all().filter(|way| way.kind.keys.name == "lan") {
+        let setup = way.setup();
+        match sign::standard_webhooks(&given, &setup.secrets("signing_secrets"), moment) {
+            Verdict::Accepted => return Ok(intake::origin_of(&web.config(), &way.name)),
+            Verdict::ClockUnknown => return Err(clock_unknown()),
+            verdict => why = verdict.word(),
+        }
+    }
+    Err(Problem::new(StatusCode::UNAUTHORIZED, why, "the request is not authentic"))
+}
+
+fn as_text(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect()
+}
+
+fn clock_unknown() -> Problem {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "clock_unknown", "this box does not know the time yet; try again");
+    Problem { retry_after: Some(60), ..problem }
 }
 
 /// What was made of a request.
@@ -204,7 +280,7 @@ fn keepable(way: &Arc<Way>, headers: &[(String, String)], url: &str, bytes: &[u8
         content: content(&masked),
         body: Packed::pack(&masked),
         headers: if kept.is_empty() { String::new() } else { json!(kept).to_string() },
-        masked: hits.cards + hits.tracks + hits.codes + hits.benefits,
+        masked: hits.sum(),
         decoded,
         pull: false,
     }
@@ -258,10 +334,7 @@ async fn answer(web: &Shared, name: &str, doing: &Doing, mut judged: Judged) -> 
             limited(web, name, false)?;
             return Err(refused_as(why));
         }
-        Verdict::ClockUnknown => {
-            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "clock_unknown", "this box does not know the time yet; try again");
-            return Err(Problem { retry_after: Some(60), ..problem });
-        }
+        Verdict::ClockUnknown => return Err(clock_unknown()),
     }
     limited(web, name, true)?;
     if judged.pull {

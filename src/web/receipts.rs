@@ -12,7 +12,6 @@ use crate::domain::sale::Sale;
 use crate::domain::time::UnixMs;
 pub use crate::observe::shown::{decimal, state};
 use crate::observe::{shown, timeline as story};
-use crate::pipeline::intake;
 use crate::pipeline::resend::{self as again, Ask};
 use crate::sources::lan;
 use crate::store::receipts::{Find, Receipt};
@@ -149,23 +148,6 @@ pub async fn timeline(State(web): State<Shared>, who: Answer<Who>, Path(id): Pat
     let id = receipt.receipt_id.to_string();
     let entries = web.readers.read(move |read| story::of(read, &receipt)).await?;
     Ok(Json(json!({"schema": "tillpost.timeline/1", "receipt_id": id, "timeline": entries})))
-}
-
-/// `GET /v1/receipts/{id}/explain`: what was looked at, and what decided.
-pub async fn explain(State(web): State<Shared>, who: Answer<Who>, Path(id): Path<String>) -> Answer<Json<Value>> {
-    who?.reads()?;
-    let (receipt, document) = load(&web, &id).await?;
-    let read = lan::sale(&document).map_err(|_| Problem::not_found("readable document"))?;
-    let (rules, now) = (web.pipeline(), web.clock.now());
-    let said = web
-        .readers
-        .read(move |snapshot| {
-            let origin = intake::origin_of(&rules.config, &receipt.till);
-            let decision = intake::preview(snapshot, &rules.at(now), &origin, &read.value)?;
-            shown::explanation(snapshot, &receipt, &decision.considered, decision.fresh)
-        })
-        .await?;
-    Ok(Json(said))
 }
 
 #[derive(Debug, Default, Deserialize)]

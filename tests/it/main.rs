@@ -2,7 +2,7 @@
 //!
 //! Each proves a sentence of the promise from the outside: a real agent over sockets ([`spine`],
 //! [`crash`], [`stop`]), the real store over a disk that loses its power ([`power`]), the real core over
-//! a virtual shop ([`simulate`]), the pages ([`pages`]), printer streams ([`printer`]), taps on printers ([`taps`]), README's tour ([`readme`]), and the rules of the code itself ([`house`]).
+//! a virtual shop ([`simulate`]), the pages ([`pages`]), printer streams ([`printer`]), taps on printers ([`taps`], [`taps_serial`]), README's tour ([`readme`]), and the rules of the code itself ([`house`]).
 
 #![allow(clippy::disallowed_methods)] // tests read the clock and start threads
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
@@ -10,13 +10,17 @@
 
 mod agent;
 mod any_day;
+mod backtest;
 mod crash;
+mod hooks;
 mod house;
 mod inside;
+mod links;
 mod pages;
 mod power;
 mod printer;
 mod readme;
+mod reload;
 mod scenarios;
 mod simulate;
 mod sink;
@@ -24,5 +28,8 @@ mod smtp;
 mod spine;
 mod spine_cli;
 mod stop;
+mod suppress;
 mod taps;
+mod taps_serial;
+mod vendor;
 mod vfs;

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 /// A receipt as a till prints it.
-fn print(number: &str) -> Vec<u8> {
+pub fn print(number: &str) -> Vec<u8> {
     let text = format!(
         "Corner Mart\n1 Main Street\n\nReceipt No: {number}\nDate: 2026-10-03 14:02\nTill: 3\n\nRye bread            4.50\n\
          Oat milk 1 L         7.50\nTOTAL               12.00\nCASH                20.00\nCHANGE               8.00\n\nThank you!\n\n\n"
@@ -31,7 +31,7 @@ fn posted(number: &str) -> Value {
 }
 
 /// Bytes in an order that is no order (xorshift), and pieces of any size.
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -45,12 +45,12 @@ impl Chance {
         (self.next() >> 16) as usize % n
     }
 
-    fn bytes(&mut self, n: usize) -> Vec<u8> {
+    pub fn bytes(&mut self, n: usize) -> Vec<u8> {
         (0..n).map(|_| (self.next() >> 24) as u8).collect()
     }
 
     /// Writes in pieces, now and then with a pause; gives how much went before it broke.
-    fn write(&mut self, to: &mut impl Write, bytes: &[u8]) -> usize {
+    pub fn write(&mut self, to: &mut impl Write, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             let piece = (1 + self.below(9000)).min(bytes.len() - at);
@@ -105,7 +105,7 @@ fn network(setup: Setup, printer: SocketAddr) -> Agent {
     setup.set("sources.paper", &format!("type = \"network-tap\"\nlisten = \"127.0.0.1:0\"\nprinter = \"{printer}\"")).start()
 }
 
-fn tap(agent: &Agent) -> Value {
+pub fn tap(agent: &Agent) -> Value {
     agent.get("/v1/taps").json()["taps"][0].clone()
 }
 
