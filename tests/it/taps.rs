@@ -3,8 +3,9 @@
 use crate::agent::{Agent, KEY, Setup, until};
 use crate::sink::Sink;
 use serde_json::{Value, json};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -273,6 +274,53 @@ fn a_sale_that_was_posted_and_printed_is_one_receipt() {
         until("the mail", || (sink.about(number).len() == 1).then_some(()));
     }
     assert_eq!(sink.mails().len(), 2);
+}
+
+#[test]
+fn a_store_that_hangs_holds_up_no_paper() {
+    let printer = Printer::start(Vec::new());
+    let agent = network(Setup::silent(), printer.address);
+    let door = door(&agent);
+    let store = rusqlite::Connection::open(agent.data().join("tillpost.db")).unwrap();
+    store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for n in 1..=5 {
+        print_to(door, &print(&format!("R-{n}")));
+    }
+    // More than the side may hold: a part of the copy is dropped, none of the paper.
+    let picture = [b"\x1dv0\x00\x48\x00\xff\x00".as_slice(), &[0x55; 72 * 255]].concat().repeat(400);
+    print_to(door, &picture);
+    assert!(printer.got() == picture);
+    assert!(agent.receipts("R-1").is_empty(), "the store still hangs");
+    store.execute_batch("ROLLBACK").unwrap();
+    for n in 1..=5 {
+        until("it is kept", || (agent.receipts(&format!("R-{n}")).len() == 1).then_some(()));
+    }
+    until("the gap is told", || (tap(&agent)["gaps"].as_u64() > Some(0)).then_some(()));
+}
+
+#[test]
+fn prints_are_watched_and_recorded() {
+    let printer = Printer::start(Vec::new());
+    let agent = network(Setup::silent(), printer.address);
+    let out = agent.data().join("slips.bin");
+    let mut record = agent.command(&["tap", "record", out.to_str().unwrap(), "--prints", "2"]);
+    let mut sniff = agent.command(&["tap", "sniff", "paper", "--prints", "1", "--json"]);
+    let piped = |c: &mut Command| c.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut record, mut sniff) = (piped(&mut record), piped(&mut sniff));
+    for child in [&mut record, &mut sniff] {
+        let mut said = String::new();
+        BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.contains("listening"), "{said}");
+    }
+    print_to(door(&agent), &print("R-1"));
+    print_to(door(&agent), &print("R-2"));
+    let heard: Value = serde_json::from_slice(&sniff.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!((heard["kind"].as_str(), heard["fields"]["receipt_no"].as_str()), (Some("sale"), Some("R-1")), "{heard}");
+    assert!(heard["receipt_id"].is_string());
+    assert!(record.wait().unwrap().success());
+    assert!(std::fs::read(&out).unwrap() == [print("R-1"), print("R-2")].concat());
+    assert!(agent.cli(&["tap", "list"]).1.contains("listening"));
+    assert_eq!(agent.cli(&["tap", "sniff", "nobody"]).0, 5);
 }
 
 #[test]
