@@ -18,6 +18,7 @@ pub mod source;
 pub mod status;
 pub mod suppress;
 pub mod tap;
+mod tap_live;
 
 use crate::app;
 use crate::config::last_good;
@@ -300,7 +301,7 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Provider(ProviderCommand::Callback(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Source(SourceCommand::Decode(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Sms(command) => say(&global, sms::sms(&command), out, err),
-        Command::Tap(command) => tap::tap(&command, global.json, out, err),
+        Command::Tap(command) => tap::tap(&command, &global, out, err),
         Command::Simulate(args) => simulate::simulate(&args, global.json, out, err),
     }
 }

@@ -1,6 +1,7 @@
-//! `tap decode FILE`: the prints in a recorded stream, each with its kind, text and fields. Needs no agent.
+//! `tap decode FILE`: the prints in a recorded stream, each with its kind, text and fields. Needs no agent. The
+//! other verbs of the noun are in `tap_live`.
 
-use super::{Failure, exit};
+use super::{Failure, Global, exit, tap_live};
 use crate::printer::fields::{self, Reading, Shop};
 use crate::printer::profile::Profile;
 use crate::printer::{Decoder, Dialect, Job, Multibyte, Settings, paint, report};
@@ -17,6 +18,12 @@ use std::time::Duration;
 pub enum TapCommand {
     /// The prints in a recorded stream. Needs no agent.
     Decode(DecodeArgs),
+    /// How each tap of the running agent is.
+    List,
+    /// Prints as they come, from the running agent or straight from a port.
+    Sniff(tap_live::SniffArgs),
+    /// The bytes of prints as they come, card numbers masked where the agent gives them: for `tap decode`.
+    Record(tap_live::RecordArgs),
 }
 
 /// `tap decode`
@@ -62,10 +69,16 @@ pub enum Code {
 }
 
 /// Does it. Prints are told as they are found: a recording may be longer than memory.
-pub fn tap(command: &TapCommand, json: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    let TapCommand::Decode(args) = command;
-    let done = args.prepare().and_then(|mut telling| args.run(&mut telling, json, out));
+pub fn tap(command: &TapCommand, global: &Global, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let json = global.json;
+    let done = match command {
+        TapCommand::Decode(args) => args.prepare().and_then(|mut telling| args.run(&mut telling, json, out)),
+        TapCommand::List => return super::say(global, tap_live::list(&global.folder()), out, err),
+        TapCommand::Sniff(args) => tap_live::sniff(args, &global.folder(), json, out, err),
+        TapCommand::Record(args) => tap_live::record(args, &global.folder(), err),
+    };
     match done {
+        Err(failure) if failure.code == exit::DONE => exit::DONE, // nobody reads on
         Ok(()) => exit::DONE,
         Err(failure) => {
             let _ = writeln!(err, "error: {}", failure.text.trim_end()); // a closed pipe is no failure of ours
@@ -173,7 +186,8 @@ fn numbered(out: &Path, n: usize) -> PathBuf {
     out.with_file_name(format!("{stem}-{n}{ending}"))
 }
 
-fn say(n: usize, job: &Job, reading: &Reading) -> String {
+/// A print in words.
+pub(super) fn say(n: usize, job: &Job, reading: &Reading) -> String {
     let mut out = String::new();
     let profile = reading.profile.as_deref().unwrap_or("none");
     let broken = if job.truncated { ", broken off" } else { "" };
@@ -248,7 +262,7 @@ mod tests {
     fn run(args: &[&str], json: bool) -> (u8, String, String) {
         let Ok(cli) = Cli::try_parse_from(["tap", "decode"].iter().chain(args)) else { panic!("{args:?}") };
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = tap(&cli.tap, json, &mut out, &mut err);
+        let code = tap(&cli.tap, &Global { json, ..Global::default() }, &mut out, &mut err);
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 

@@ -66,6 +66,8 @@ const PIECE: usize = 4096;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Tills that wait while another one prints.
 const QUEUE: u32 = 8;
+/// How long a half-open connection may keep the next till waiting: longer than tills wait for a status.
+const NEXT: Duration = Duration::from_secs(3);
 /// How soon a silent connection is asked whether it still lives.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -94,12 +96,15 @@ impl Wire {
     pub async fn run(&self, mut side: Side, live: &Live, mut finish: Finish) {
         let watch = side.watch();
         let Some(listener) = self.bind(live, &mut finish).await else { return };
-        let mut busy = false;
+        let (mut busy, mut waits) = (false, None);
         while !finish.is_asked() {
             if !busy {
                 live.set("listening", "");
             }
-            let accepted = tokio::select! { accepted = listener.accept() => accepted, () = finish.asked() => return };
+            let accepted = match waits.take() {
+                Some(accepted) => accepted,
+                None => tokio::select! { accepted = listener.accept() => accepted, () = finish.asked() => return },
+            };
             let (till, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -118,7 +123,7 @@ impl Wire {
                     live.set("printing", "");
                     busy = false;
                     tokio::select! {
-                        () = self.pass(till, printer, &mut side) => {}
+                        () = self.pass(till, printer, &mut side, &listener, &mut waits) => {}
                         () = finish.due(&watch) => return,
                     }
                     side.closed();
@@ -167,7 +172,7 @@ impl Wire {
     }
 
     /// Passes everything on until both sides have ended, or one breaks: then the other does too.
-    async fn pass(&self, mut till: TcpStream, mut printer: TcpStream, side: &mut Side) {
+    async fn pass(&self, mut till: TcpStream, mut printer: TcpStream, side: &mut Side, listener: &TcpListener, waits: &mut Waits) {
         ready(&till);
         ready(&printer);
         let watch = side.watch();
@@ -179,11 +184,11 @@ impl Wire {
             // What has ended on one side may go on for a while on the other.
             tokio::select! {
                 end = &mut down => match end {
-                    Ok(()) => timeout(self.linger, &mut up).await.unwrap_or(Ok(())),
+                    Ok(()) => self.half_open(&mut up, listener, waits).await,
                     broke => broke,
                 },
                 end = &mut up => match end {
-                    Ok(()) => timeout(self.linger, &mut down).await.unwrap_or(Ok(())),
+                    Ok(()) => self.half_open(&mut down, listener, waits).await,
                     broke => broke,
                 },
             }
@@ -198,7 +203,24 @@ impl Wire {
             }
         }
     }
+
+    /// One side has ended. The other may go on: not for ever, and only a moment once another till waits.
+    async fn half_open(
+        &self,
+        other: impl Future<Output = Result<(), Broke>>,
+        listener: &TcpListener,
+        waits: &mut Waits,
+    ) -> Result<(), Broke> {
+        let next = async {
+            *waits = Some(listener.accept().await);
+            sleep(NEXT).await;
+        };
+        tokio::select! { end = other => end, () = sleep(self.linger) => Ok(()), () = next => Ok(()) }
+    }
 }
+
+/// A till that came while a connection was half open.
+type Waits = Option<io::Result<(TcpStream, SocketAddr)>>;
 
 /// Which side broke.
 enum Broke {

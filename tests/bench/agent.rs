@@ -40,8 +40,14 @@ pub struct Agent {
 
 impl Agent {
     /// Starts one in an empty folder and waits until it listens.
+    #[allow(dead_code, reason = "taps has more to say")]
     pub fn start(folder: &Path) -> Agent {
-        fs::write(folder.join("tillpost.toml"), CONFIG).unwrap();
+        Agent::start_with(folder, "")
+    }
+
+    /// The same with more in its config.
+    pub fn start_with(folder: &Path, more: &str) -> Agent {
+        fs::write(folder.join("tillpost.toml"), format!("{CONFIG}{more}")).unwrap();
         let mut child = Command::new(BINARY)
             .arg("run")
             .args(["--config", "tillpost.toml"])
@@ -66,7 +72,7 @@ impl Agent {
     }
 
     /// A figure of its memory in KiB, as the kernel tells it: `VmRSS`, `RssAnon`.
-    #[allow(dead_code, reason = "intake does not ask for it")]
+    #[allow(dead_code, reason = "not all ask for it")]
     pub fn memory(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).unwrap();

@@ -241,6 +241,10 @@ impl Drop for Agent {
 }
 
 impl Line {
+    pub fn address(&self) -> SocketAddr {
+        self.0.lock().unwrap().expect("it has listened")
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, &[("Authorization", &format!("Bearer {KEY}"))], b"", PATIENCE).expect("an answer")
     }

@@ -2,7 +2,7 @@
 //!
 //! Each proves a sentence of the promise from the outside: a real agent over sockets ([`spine`],
 //! [`crash`], [`stop`]), the real store over a disk that loses its power ([`power`]), the real core over
-//! a virtual shop ([`simulate`]), the pages ([`pages`]), printer streams ([`printer`]), README's tour ([`readme`]), and the rules of the code itself ([`house`]).
+//! a virtual shop ([`simulate`]), the pages ([`pages`]), printer streams ([`printer`]), taps on printers ([`taps`], [`taps_serial`]), README's tour ([`readme`]), and the rules of the code itself ([`house`]).
 
 #![allow(clippy::disallowed_methods)] // tests read the clock and start threads
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // that is how a test fails
@@ -29,5 +29,7 @@ mod spine;
 mod spine_cli;
 mod stop;
 mod suppress;
+mod taps;
+mod taps_serial;
 mod vendor;
 mod vfs;

@@ -16,6 +16,7 @@ const TOPICS: &[(&str, &str)] = &[
     ("changes", include_str!("changes.md")),
     ("explain", include_str!("explain.md")),
     ("tap", include_str!("tap.md")),
+    ("taps", include_str!("taps.md")),
     ("exit-codes", include_str!("exit-codes.md")),
     ("add-a-provider", include_str!("add-a-provider.md")),
     ("add-a-source", include_str!("add-a-source.md")),

@@ -139,7 +139,7 @@ impl Reader {
 
     async fn run(&mut self, pieces: &mut mpsc::Receiver<Piece>, keep: &dyn Keep) {
         loop {
-            let wait = self.decoder.deadline().map(|at| at.saturating_sub(self.watch.now()));
+            let wait = self.decoder.deadline().map(|at| at.saturating_sub(self.watch.now()).max(Duration::from_millis(10)));
             let silence = async {
                 match wait {
                     Some(wait) => tokio::time::sleep(wait).await,
