@@ -6,12 +6,12 @@
 
 use crate::compose::Composer;
 use crate::config::Config;
-use crate::config::checked::{Provider as Settings, Rate};
+use crate::config::checked::{self, Provider as Settings, Rate, Setting};
 use crate::dispatch::run::{Accounts, Courier, Dispatch};
 use crate::dispatch::{Core, Facts, Note, TEST_INBOX, line::Line};
 use crate::http;
 use crate::pipeline::{intake, routine};
-use crate::providers::{self, Account, Idempotency};
+use crate::providers::{self, Account, Idempotency, Registry};
 use crate::store::budget::{Keep, Room};
 use crate::store::{Options, Readers, StoreError, rescue};
 use crate::sys::clock::{Clock, SystemClock};
@@ -109,9 +109,10 @@ impl Agent {
         if outside.courier.is_some() {
             facts.values_mut().for_each(|f| f.local = false); // it decides what can be reached
         }
-        let courier = outside.courier.unwrap_or_else(|| {
-            Arc::new(Accounts { accounts, http: Arc::new(http::Client::new()), line_probe: config.agent.line_probe.clone() })
-        });
+        let registry = Arc::new(Registry::new(accounts, Arc::new(http::Client::new())));
+        let courier = outside
+            .courier
+            .unwrap_or_else(|| Arc::new(Accounts { registry: registry.clone(), line_probe: config.agent.line_probe.clone() }));
         let now = clock.now();
         let online = readers.read(|read| read.fact("online_ms")).await?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
         let line = Line::new(now, Duration::from_millis(online));
@@ -140,7 +141,7 @@ impl Agent {
         };
         let dispatch = shell.start(core);
         let web = Arc::new(Web {
-            rules: RwLock::new(web::Rules { keys: Arc::new(web::auth::Keys::new(&config)), config, composer }),
+            rules: RwLock::new(web::Rules { keys: Arc::new(web::auth::Keys::new(&config)), config, composer, registry }),
             key,
             writer,
             readers,
@@ -244,16 +245,31 @@ pub fn accounts(config: &Config) -> Result<BTreeMap<String, Account>, StartError
         rate: None,
         concurrency: None,
         timeout: Duration::from_secs(30),
-        settings: crate::config::checked::Settings::default(),
+        settings: checked::Settings::default(),
     };
     let named = config.providers.iter().map(|(name, settings)| (name.as_str(), settings));
     named
         .chain([(TEST_INBOX, &test)])
-        .map(|(name, settings)| match Account::new(name, settings) {
+        .map(|(name, settings)| match Account::new(name, &called_back(config, name, settings)) {
             Ok(account) => Ok((name.to_owned(), account)),
             Err(why) => Err(StartError::Config(format!("provider {name}: {why}"))),
         })
         .collect()
+}
+
+/// The settings with the URL that the provider calls, where the config names none: the public one of this box.
+fn called_back(config: &Config, name: &str, settings: &Settings) -> Settings {
+    let mut settings = settings.clone();
+    let calls = providers::find(&settings.kind).is_some_and(|kind| kind.callback.is_some());
+    let Some(url) = config.http.public_url.as_deref().filter(|_| calls) else { return settings };
+    let table = settings.settings.0.entry("callback".to_owned()).or_insert_with(|| Setting::Table(checked::Settings::default()));
+    if let Setting::Table(callback) = table
+        && callback.text("url").is_empty()
+    {
+        let url = format!("{}/callbacks/{name}", url.trim_end_matches('/'));
+        callback.0.insert("url".to_owned(), Setting::Text(url));
+    }
+    settings
 }
 
 /// What dispatch must know of each account.

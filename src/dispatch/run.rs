@@ -13,7 +13,6 @@ use crate::store::{StoreError, Writer};
 use crate::sys::clock::{Clock, Now};
 use crate::sys::random::Random;
 use crate::sys::supervisor::{Restart, Stop, Supervisor};
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -328,10 +327,8 @@ async fn attempt(this: &Dispatch, start: Start) -> Finished {
 
 /// The real accounts.
 pub struct Accounts {
-    /// By name in the config.
-    pub accounts: BTreeMap<String, crate::providers::Account>,
-    /// The one client.
-    pub http: Arc<crate::http::Client>,
+    /// All of them, and the one client.
+    pub registry: Arc<crate::providers::Registry>,
     /// What is asked to learn whether the line is up.
     pub line_probe: Option<String>,
 }
@@ -346,21 +343,16 @@ const PROBES: &[(&str, u16)] = &[
 
 impl Courier for Accounts {
     fn send<'a>(&'a self, provider: &'a str, message: &'a Outgoing, now: UnixMs) -> Sending<'a, Outcome> {
-        Box::pin(async move {
-            match self.accounts.get(provider) {
-                Some(account) => account.send(&self.http, message, now).await,
-                None => Outcome::new(Class::Auth, Scope::Account, "this provider is not configured any more"),
-            }
-        })
+        Box::pin(self.registry.send(provider, message, now))
     }
 
     fn probe(&self) -> Sending<'_, bool> {
         Box::pin(async move {
             if let Some(url) = &self.line_probe {
-                return matches!(self.http.probe(url).await, Ok(status) if status < 500);
+                return matches!(self.registry.http().probe(url).await, Ok(status) if status < 500);
             }
             for (url, expected) in PROBES {
-                if matches!(self.http.probe(url).await, Ok(status) if status == *expected) {
+                if matches!(self.registry.http().probe(url).await, Ok(status) if status == *expected) {
                     return true;
                 }
             }

@@ -3,11 +3,12 @@
 //! [`decide`] is pure: the event, what is known of people, the settings and the moment go in, a decision comes
 //! out. [`known`] is what is known of people, from the store. [`intake`] keeps a sale and decides on it in one
 //! transaction, [`merge`] knows it again when another source tells of it, [`events`] acts on everything else,
-//! [`reports`] on what became of messages, [`people`] on what persons say of themselves; [`resend`] is a
+//! [`reports`] on what became of messages, which [`callbacks`] brings from providers, [`people`] on what persons say of themselves; [`resend`] is a
 //! person asking for a receipt again, [`campaign`] a message to many. [`queue`] is the one way into the
 //! outbox, [`routine`] what comes with time: days in figures, alerts. Sends nothing, renders nothing.
 
 pub mod backtest;
+pub mod callbacks;
 pub mod campaign;
 pub mod decide;
 pub mod events;

@@ -4,7 +4,10 @@
 use super::callback::{Call, Known, Refusal, Report};
 use super::{At, BATCH, Found, Health, HttpProvider, Idempotency, Judged, Kind, TOKEN, UnixMs, Wire, callback, classify_transport, find};
 use crate::config::checked::Provider as Settings;
-use crate::domain::content::Outgoing;
+use crate::domain::channel::Channel;
+use crate::domain::content::{Content, Email, Outgoing, Sms};
+use crate::domain::ids::StepId;
+use crate::domain::message::Kind as MessageKind;
 use crate::domain::outcome::{Class, Outcome, Scope};
 use crate::domain::text::scrub;
 use crate::http::oauth::Token;
@@ -148,6 +151,28 @@ impl Account {
         };
         health.outcome = self.fit_to_show(health.outcome);
         Some(health)
+    }
+
+    /// How long after an attempt the provider can be asked for its message; `None` where it cannot be asked.
+    pub fn lookup_delay(&self) -> Option<Duration> {
+        let Wire::Http(provider) = &self.wire else { return None };
+        let (at, channel) = (At { now: UnixMs(0), token: "" }, *self.kind.keys.channels.first()?);
+        let (from, text) = ("a@shop.example".to_owned(), "any".to_owned());
+        let content = match channel {
+            Channel::Sms => Content::Sms(Sms { from, text }),
+            _ => Content::Email(Email {
+                from,
+                reply_to: String::new(),
+                subject: text.clone(),
+                text,
+                html: String::new(),
+                headers: Vec::new(),
+            }),
+        };
+        let (step, to) = (StepId::given("tp_any.10"), "b@shop.example".to_owned());
+        let any =
+            Outgoing { step, message_id: "tp_any".to_owned(), kind: MessageKind::Receipt, channel, to, composed_at: UnixMs(0), content };
+        provider.lookup(&any, UnixMs(0), at).map(|_| provider.lookup_delay())
     }
 
     /// Verifies and reads a call of the provider. Pure.

@@ -23,6 +23,7 @@ pub mod mailgun;
 pub mod mandrill;
 mod merge;
 pub mod postmark;
+mod registry;
 pub mod sendgrid;
 pub mod ses;
 pub mod shared;
@@ -40,6 +41,7 @@ use crate::domain::time::UnixMs;
 use crate::http::{Answer, Request, Transport};
 pub use account::Account;
 use callback::{Call, Known, Refusal, Report};
+pub use registry::Registry;
 use std::time::Duration;
 
 /// What makes a repeat safe.

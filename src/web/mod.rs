@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod auth;
+pub mod callbacks;
 pub mod health;
 pub mod outbox;
 pub mod pages;
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::dispatch::run::Handle;
 pub use crate::observe::metrics::Counters;
 use crate::pipeline;
+use crate::providers::Registry;
 use crate::store::{Options, Readers, Writer};
 use crate::sys::clock::{Clock, Now};
 use crate::sys::device_key::DeviceKey;
@@ -26,7 +28,7 @@ use crate::sys::heavy::Heavy;
 use crate::sys::random::Random;
 use crate::sys::supervisor::Supervisor;
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -39,6 +41,8 @@ pub struct Rules {
     pub composer: Arc<Composer>,
     /// Who may.
     pub keys: Arc<auth::Keys>,
+    /// The accounts: their reports are verified here.
+    pub registry: Arc<Registry>,
 }
 
 /// What every handler works with.
@@ -94,6 +98,11 @@ impl Web {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).keys.clone()
     }
 
+    /// The accounts as they are now.
+    pub fn registry(&self) -> Arc<Registry> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).registry.clone()
+    }
+
     /// What the pipeline works with.
     pub fn pipeline(&self) -> pipeline::Rules {
         pipeline::Rules { config: self.config(), key: self.key.clone(), random: self.random.clone() }
@@ -118,6 +127,7 @@ impl Web {
             .route("/v1/events/log/{seq}", get(sales::raw_event))
             .route("/v1/events/log/{seq}/replay", post(sales::replay))
             .route("/v1/providers/{name}/resume", post(health::resume))
+            .route("/callbacks/{provider}", any(callbacks::call))
             .route("/v1/status", get(health::status))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))

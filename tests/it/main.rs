@@ -10,6 +10,7 @@
 
 mod agent;
 mod any_day;
+mod callbacks;
 mod crash;
 mod house;
 mod inside;
@@ -23,4 +24,5 @@ mod smtp;
 mod spine;
 mod spine_cli;
 mod stop;
+mod stub;
 mod vfs;
