@@ -280,6 +280,7 @@ pub fn facts(config: &Config, accounts: &BTreeMap<String, Account>) -> BTreeMap<
             kind: account.kind.keys.name.to_owned(),
             safe_by_key: account.idempotency == Idempotency::Key,
             local: account.on_loopback(),
+            lookup: account.lookup_delay().map(|own| own.min(config.routing.lookup_delay)),
             keeps_content: account.kind.keeps_content,
             rate: given.and_then(|p| p.rate).unwrap_or(Rate { ..account.kind.rate }),
             concurrency: given.and_then(|p| p.concurrency).unwrap_or(account.kind.concurrency),

@@ -11,6 +11,7 @@ mod choose;
 pub mod compose;
 pub mod lane;
 pub mod line;
+pub mod lookups;
 pub mod run;
 pub mod schedule;
 
@@ -53,6 +54,8 @@ pub struct Facts {
     pub safe_by_key: bool,
     /// It can be reached without the line.
     pub local: bool,
+    /// It can be asked whether it has a message, so long after the attempt.
+    pub lookup: Option<Duration>,
     /// What was composed stays readable after the end.
     pub keeps_content: bool,
     /// Its rate.
@@ -111,6 +114,8 @@ pub enum Note {
 pub struct Report {
     /// To be sent now.
     pub starts: Vec<Start>,
+    /// To be asked now.
+    pub lookups: Vec<lookups::Lookup>,
     /// When the next step is needed, if nothing wakes the core before.
     pub wake: Option<Duration>,
     /// For people.
@@ -132,6 +137,7 @@ pub struct Core {
     domains: BTreeMap<(String, String), Narrow>,
     /// What the priorities that share the rate may still take, from priority 2 on.
     credits: [i64; 5],
+    asking: lookups::Asking,
     /// The line, as far as it is known.
     pub line: Line,
     /// The line as it was when people were told last.
@@ -160,6 +166,7 @@ impl Core {
             lanes: BTreeMap::new(),
             domains: BTreeMap::new(),
             credits: [0; 5],
+            asking: lookups::Asking::default(),
             line,
             line_told: None,
             swept: None,
@@ -191,6 +198,7 @@ impl Core {
     pub fn begin_anew(&mut self, tx: Tx<'_>, now: Now) -> Result<u32> {
         self.lanes = self.new_lanes(now);
         self.domains.clear();
+        self.asking = lookups::Asking::default();
         tx.doubt_in_flight(now.wall)
     }
 
@@ -222,6 +230,7 @@ impl Core {
             self.swept = Some(now.mono);
         }
         self.choose(tx, now, &mut report)?;
+        self.look_up(tx, now, &mut report)?;
         Ok(report)
     }
 
@@ -289,6 +298,9 @@ impl Core {
         if recorded {
             self.follow_up(tx, f, &next, now)?;
         }
+        if next.state == State::Uncertain {
+            self.asking.look();
+        }
         if let Some(receipt) = &f.start.receipt {
             report.notes.push(Note::Receipt(receipt.receipt_id));
         }
@@ -302,8 +314,9 @@ impl Core {
         match next.state {
             State::Bounced if !unwanted => _ = self.fall_back(tx, d, now)?,
             State::Uncertain => {
-                let provider = f.start.provider.clone();
-                self.settle(tx, &Delivery { state: State::Uncertain, ended_at: Some(now.wall), provider, ..d.clone() }, now)?;
+                if let Some(d) = tx.read().delivery(d.id)? {
+                    self.settle(tx, &d, now)?;
+                }
             }
             State::Dead => _ = tx.raise("dead_letter", "", now.wall)?,
             // The link leads somewhere now: the text that carries it need not wait any more.
@@ -439,9 +452,12 @@ impl Core {
         Ok(())
     }
 
-    /// An uncertain delivery: repeated where the provider drops a repeat, or where its kind wants it.
-    /// A customer's document is held: it stays uncertain until a person decides.
+    /// An uncertain delivery: repeated where the provider drops a repeat, or, once the provider could not say,
+    /// where its kind wants it. A customer's document is held: it stays uncertain until a person decides.
     fn settle(&self, tx: Tx<'_>, d: &Delivery, now: Now) -> Result<()> {
+        if self.will_be_asked(d) {
+            return Ok(());
+        }
         let by_key = self.facts.get(&d.provider).is_some_and(|f| f.safe_by_key);
         let waited = d.ended_at.is_some_and(|at| now.wall.since(at) >= self.config.routing.uncertain_wait);
         let to = match d.kind.when_uncertain() {

@@ -5,6 +5,8 @@ use crate::stub::Stub;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ring::hmac;
 use serde_json::{Value, json};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const PHONE: &str = "+12125550101";
@@ -209,6 +211,57 @@ fn what_is_forged_altered_replayed_or_stale_is_refused_and_leaves_nothing() {
     for (word, n) in [("signature_wrong", 1), ("signature_missing", 1), ("stale", 1), ("malformed", 1), ("replayed", 2)] {
         assert!(metrics.contains(&format!("{{provider=\"mail\",result=\"{word}\"}} {n}")), "{word}: {metrics}");
     }
+}
+
+#[test]
+fn after_a_lost_answer_the_provider_is_asked_before_anything_goes_out() {
+    let stub = providers();
+    let agent = setup(&stub).set("routing", "lookup_delay = \"0 s\"").start();
+    // Its answer is lost, and it cannot say what it has.
+    stub.answers(|asked| (asked.method != "POST").then(|| (500, json!({"message": "later"}))));
+    agent.sold(&sale("R-1", "lee@example.org"));
+    until("it is asked", || (!stub.asked("GET", "recipient=lee").is_empty()).then_some(()));
+    assert_eq!(agent.state("R-1"), "uncertain");
+    assert_eq!(stub.asked("POST", "/messages").len(), 1, "nothing else went out");
+}
+
+#[test]
+fn what_is_certainly_absent_goes_again_under_its_id() {
+    let stub = providers();
+    let agent = setup(&stub).set("routing", "lookup_delay = \"0 s\"").start();
+    let lost = AtomicBool::new(false);
+    stub.answers(move |asked| match asked.method.as_str() {
+        "POST" if !lost.swap(true, Ordering::SeqCst) => None,
+        "POST" => Some((200, json!({"id": "<m2@mg>", "message": "Queued. Thank you."}))),
+        _ => Some((200, json!({"items": []}))),
+    });
+    agent.sold(&sale("R-1", "lee@example.org"));
+    until("it is accepted", || (agent.state("R-1") == "accepted").then_some(()));
+    let posts = stub.asked("POST", "/messages");
+    assert_eq!((posts.len(), posts[0].step()), (2, posts[1].step()));
+    assert_eq!(stub.asked("GET", "recipient=lee").len(), 1, "asked once, before the second");
+}
+
+#[test]
+fn what_the_provider_has_is_not_sent_again() {
+    let stub = providers();
+    let agent = setup(&stub).set("routing", "lookup_delay = \"0 s\"").start();
+    let step = Mutex::new(String::new());
+    stub.answers(move |asked| {
+        if asked.method == "POST" {
+            *step.lock().unwrap() = asked.step();
+            return None;
+        }
+        let item = json!({"event": "accepted", "user-variables": {"tp_id": *step.lock().unwrap()}, "message": {"headers": {"message-id": "m9@mg"}}});
+        Some((200, json!({"items": [item]})))
+    });
+    agent.sold(&sale("R-1", "lee@example.org"));
+    until("it is found", || (agent.state("R-1") == "accepted").then_some(()));
+    assert_eq!(stub.asked("POST", "/messages").len(), 1);
+    // Its report comes by the id that the look-up told.
+    let delivered = json!({"user-variables": {}, "message": {"headers": {"message-id": "m9@mg"}}});
+    assert_eq!(tell(&agent, &mailgun(seconds(), "t1", &event("", "e1", "delivered", &delivered))), 200);
+    assert_eq!(agent.state("R-1"), "delivered");
 }
 
 fn now_rfc3339() -> String {
