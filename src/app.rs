@@ -4,14 +4,25 @@
 //! uncertain, templates, accounts, sockets, dispatch, housekeeping, server. Stop order: the server takes
 //! nothing new, what is in flight is waited for and recorded, the store is closed last.
 
+mod access;
+mod arrivals;
+mod folders;
+mod lookups;
+mod pull;
+mod reload;
+mod taps;
+
 use crate::compose::Composer;
 use crate::config::Config;
+use crate::config::Sources;
 use crate::config::checked::{self, Provider as Settings, Rate, Setting};
-use crate::dispatch::run::{Accounts, Courier, Dispatch};
+use crate::dispatch::run::{Accounts, Courier, Dispatch, Tools};
 use crate::dispatch::{Core, Facts, Note, TEST_INBOX, line::Line};
 use crate::http;
 use crate::pipeline::{intake, routine};
 use crate::providers::{self, Account, Idempotency, Registry};
+use crate::sources::tap::{self, live::Taps};
+use crate::sources::ways::Ways;
 use crate::store::budget::{Keep, Room};
 use crate::store::{Options, Readers, StoreError, rescue};
 use crate::sys::clock::{Clock, SystemClock};
@@ -24,11 +35,12 @@ use crate::web::serve::Server;
 use crate::web::{self, Web};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 
@@ -62,6 +74,8 @@ pub struct Outside {
     pub courier: Option<Arc<dyn Courier>>,
     /// The demo's page.
     pub demo: Option<Arc<dyn web::pages::Demo>>,
+    /// Where the settings come from: they are taken anew when they change. Without it, never.
+    pub sources: Option<Sources>,
 }
 
 /// A running agent.
@@ -105,11 +119,12 @@ impl Agent {
         let key = Arc::new(key);
         let composer = Arc::new(composer(&config)?);
         let accounts = accounts(&config)?;
+        let client = Arc::new(http::Client::new());
         let mut facts = facts(&config, &accounts);
         if outside.courier.is_some() {
             facts.values_mut().for_each(|f| f.local = false); // it decides what can be reached
         }
-        let registry = Arc::new(Registry::new(accounts, Arc::new(http::Client::new())));
+        let registry = Arc::new(Registry::new(accounts, client.clone()));
         let courier = outside
             .courier
             .unwrap_or_else(|| Arc::new(Accounts { registry: registry.clone(), line_probe: config.agent.line_probe.clone() }));
@@ -131,17 +146,18 @@ impl Agent {
         let address = listener.local_addr().map_err(|e| StartError::Listen(config.http.listen, e))?;
         let local = local_socket(folder)?;
         let shell = Dispatch {
-            config: config.clone(),
-            composer: composer.clone(),
+            tools: Mutex::new(Tools { config: config.clone(), composer: composer.clone(), courier }),
             writer: writer.clone(),
-            courier,
             clock: clock.clone(),
             random: random.clone(),
             supervisor: supervisor.clone(),
         };
         let dispatch = shell.start(core);
+        let inbound = web::hooks::Inbound::new(config.sources.keys());
+        let ways = ways(&config);
         let web = Arc::new(Web {
-            rules: RwLock::new(web::Rules { keys: Arc::new(web::auth::Keys::new(&config)), config, composer, registry }),
+            rules: RwLock::new(web::Rules { keys: Arc::new(web::auth::Keys::new(&config)), config, composer, ways, registry }),
+            reloaded: RwLock::default(),
             key,
             writer,
             readers,
@@ -150,16 +166,25 @@ impl Agent {
             clock: clock.clone(),
             random,
             heavy: Heavy::start().map_err(|e| StartError::Folder("threads".into(), e))?,
+            inbound,
+            taps: Taps::default(),
             counters: web::Counters::default(),
             supervisor: supervisor.clone(),
             no_room: AtomicBool::new(false),
             started,
             demo: outside.demo,
             pages: web::pages::Pages::default(),
+            misses: web::links::Misses::default(),
         });
         let marker = web.store.path.with_file_name("running");
         housekeeping(&web, &supervisor, marker.exists());
+        arrivals::start(&web, &client);
+        taps::start(&web);
         durable::replace(&marker, b"").map_err(|e| StartError::Folder(marker.display().to_string(), e))?;
+        if let Some(sources) = outside.sources {
+            let (shared, reload) = (web.clone(), Arc::new(reload::Reload { sources, http: client }));
+            supervisor.spawn("config", Restart::OnFailure, move |stop| reload::watch(shared.clone(), reload.clone(), stop));
+        }
         serve(&web, &supervisor, clock, listener, local);
         Ok(Agent { address, web, supervisor, _lock: lock, marker })
     }
@@ -177,7 +202,9 @@ impl Agent {
     /// Stops in order.
     pub async fn stop(self) -> bool {
         tracing::info!("stopping");
-        let drained = self.supervisor.stop(GRACE).await;
+        // A print that is under way is finished first.
+        let more = if self.web.taps.is_empty() { Duration::ZERO } else { tap::FINISH };
+        let drained = self.supervisor.stop(GRACE + more).await;
         if drained {
             let _ = fs::remove_file(&self.marker); // its presence only means a check at the next start
         }
@@ -317,9 +344,9 @@ fn housekeeping(web: &Arc<Web>, supervisor: &Supervisor, unclean: bool) {
 }
 
 async fn keep_house(web: Arc<Web>, mut stop: Stop) -> Result<(), String> {
-    let kept = &web.config().retention;
-    let keep = Keep { receipts: kept.receipts, raw_events: kept.raw_events, attempts: kept.attempts };
     loop {
+        let kept = &web.config().retention;
+        let keep = Keep { receipts: kept.receipts, raw_events: kept.raw_events, attempts: kept.attempts };
         decide_undecided(&web).await.map_err(|e| e.to_string())?;
         let free = web.store.path.parent().and_then(|folder| disk::free(folder).ok()).unwrap_or(u64::MAX);
         let room = Room::of(free);
@@ -402,7 +429,25 @@ async fn stop_signal() {
     }
 }
 
+/// The ways in of a config. A mapping file that cannot be read is one that says nothing: the check told it.
+pub fn ways(config: &Config) -> Ways {
+    Ways::new(config, |path| mapping(path).unwrap_or_default())
+}
+
+/// The text of a mapping file.
+fn mapping(path: &str) -> Result<String, String> {
+    const MOST: u64 = 1 << 20;
+    let mut text = String::new();
+    let file = File::open(path).map_err(|e| e.kind().to_string())?;
+    file.take(MOST).read_to_string(&mut text).map_err(|e| e.kind().to_string())?;
+    Ok(text)
+}
+
 /// The types that the config may name.
 pub fn kinds() -> crate::config::Kinds {
-    crate::config::Kinds { sources: crate::sources::CONFIGURED.to_vec(), providers: providers::kinds().iter().map(|k| k.keys).collect() }
+    crate::config::Kinds {
+        sources: crate::sources::configured(),
+        providers: providers::kinds().iter().map(|k| k.keys).collect(),
+        check_source: Some(|config, name| crate::sources::ways::check(config, name, mapping).and_then(|()| taps::check(config, name))),
+    }
 }

@@ -56,6 +56,7 @@ pub mod domain;
 pub mod http;
 pub mod observe;
 pub mod pipeline;
+pub mod printer;
 pub mod providers;
 pub mod simulate;
 pub mod sources;

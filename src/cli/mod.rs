@@ -1,8 +1,10 @@
 //! The command line: one file for each noun. Data goes to standard output, everything else to standard
 //! error. It talks to the running agent over its local socket; what only reads also works without one.
 
+pub mod backtest;
 pub mod config;
 pub mod demo;
+pub mod explain;
 pub mod help;
 pub mod init;
 pub mod outbox;
@@ -14,8 +16,11 @@ pub mod sms;
 pub mod socket;
 pub mod source;
 pub mod status;
+pub mod suppress;
+pub mod tap;
 
 use crate::app;
+use crate::config::last_good;
 use crate::config::load::{self, Sources};
 use crate::sys::random::{self, SystemRandom};
 use clap::error::ErrorKind;
@@ -105,7 +110,9 @@ impl Global {
             return dir.clone();
         }
         let sources = self.sources();
-        load::load(&sources, &app::kinds()).config.map_or_else(|| sources.data_dir(), |c| c.agent.data_dir)
+        let loaded = load::load(&sources, &app::kinds());
+        // A file that is wrong may say all the same where the agent is that goes on without it.
+        loaded.config.map_or_else(|| last_good::data_dir(&loaded.tree, &sources.data_dir()), |c| c.agent.data_dir)
     }
 }
 
@@ -128,9 +135,9 @@ enum Command {
     /// What waits to go out, and what needs a person.
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
-    /// Which rule, preference and provider decided about a receipt.
+    /// Which rule, preference, consent and provider decided, and what comes next.
     Explain {
-        /// The receipt's id.
+        /// A receipt's id or number, or the id of a delivery or a message.
         id: String,
     },
     /// What came in.
@@ -138,7 +145,7 @@ enum Command {
     Event(EventCommand),
     /// Addresses that must not be written to.
     #[command(subcommand)]
-    Suppress(SuppressCommand),
+    Suppress(suppress::SuppressCommand),
     /// Accounts that send.
     #[command(subcommand)]
     Provider(ProviderCommand),
@@ -148,6 +155,9 @@ enum Command {
     /// Text messages.
     #[command(subcommand)]
     Sms(sms::SmsCommand),
+    /// Receipts off a till's printer stream.
+    #[command(subcommand)]
+    Tap(tap::TapCommand),
     /// Run a shop from a file, in virtual time.
     Simulate(simulate::SimulateArgs),
     /// A topic, or what a code means.
@@ -165,6 +175,8 @@ enum ConfigCommand {
     Show(config::ShowArgs),
     /// The JSON Schema of the file.
     Schema(config::SchemaArgs),
+    /// What another file would have decided about the sales that are there. Sends and writes nothing.
+    Backtest(backtest::BacktestArgs),
 }
 
 #[derive(Subcommand, Debug)]
@@ -181,12 +193,6 @@ enum EventCommand {
         /// Its number.
         seq: i64,
     },
-}
-
-#[derive(Subcommand, Debug)]
-enum SuppressCommand {
-    /// All of them, newest first.
-    List,
 }
 
 #[derive(Subcommand, Debug)]
@@ -282,11 +288,11 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Status => say(&global, status::status(&global.folder()), out, err),
         Command::Receipt(command) => say(&global, receipt::receipt(&command, &global.folder()), out, err),
         Command::Outbox(command) => say(&global, outbox::outbox(&command, &global), out, err),
-        Command::Explain { id } => say(&global, receipt::explain(&id, &global.folder()), out, err),
+        Command::Explain { id } => say(&global, explain::explain(&id, &global), out, err),
         Command::Event(EventCommand::List) => say(&global, status::events(&global.folder()), out, err),
         Command::Event(EventCommand::Show { seq }) => say(&global, status::event(&global.folder(), seq), out, err),
         Command::Event(EventCommand::Replay { seq }) => say(&global, status::replay(&global.folder(), seq), out, err),
-        Command::Suppress(SuppressCommand::List) => say(&global, status::suppressions(&global.folder()), out, err),
+        Command::Suppress(command) => say(&global, suppress::suppress(&command, &global.folder()), out, err),
         Command::Provider(ProviderCommand::List) => say(&global, status::providers(&global.folder()), out, err),
         Command::Provider(ProviderCommand::Resume { name }) => say(&global, status::resume(&global.folder(), &name), out, err),
         Command::Provider(ProviderCommand::Request(args)) => tool(&mut global, args.run(now()), out, err),
@@ -294,6 +300,7 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Provider(ProviderCommand::Callback(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Source(SourceCommand::Decode(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Sms(command) => say(&global, sms::sms(&command), out, err),
+        Command::Tap(command) => tap::tap(&command, global.json, out, err),
         Command::Simulate(args) => simulate::simulate(&args, global.json, out, err),
     }
 }
@@ -303,6 +310,7 @@ fn configure(command: ConfigCommand, global: &Global, out: &mut dyn Write, err: 
     match command {
         ConfigCommand::Check(_) => config::check(&config::CheckArgs { json }, &sources, &kinds, out, err),
         ConfigCommand::Show(args) => config::show(&config::ShowArgs { json, ..args }, &sources, &kinds, out, err),
+        ConfigCommand::Backtest(args) => Ok(say(global, backtest::run(&args, global), out, err)),
         ConfigCommand::Schema(_) => config::schema(&config::SchemaArgs { json }, &kinds, out),
     }
 }

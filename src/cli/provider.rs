@@ -164,7 +164,7 @@ pub fn request(kind_name: &str, message: &Value, settings: &toml::Table, now: Un
             let message = BASE64_STANDARD.encode(&mail.message);
             json!({"requests": [], "smtp": {"from": mail.from, "to": mail.to, "smtputf8": mail.utf8, "message_base64": message}})
         }),
-        Wire::Capture(_) => json!({"requests": []}),
+        Wire::Folder(_) | Wire::Capture(_) => json!({"requests": []}),
     })
 }
 

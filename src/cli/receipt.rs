@@ -6,7 +6,7 @@ use crate::domain::ids::ReceiptId;
 use crate::observe::{shown, timeline};
 use crate::store::receipts::Find;
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -115,52 +115,4 @@ fn resend(folder: &Path, id: &str, to: Option<&str>, via: Option<&str>) -> Outco
         _ => format!("queued as {}\nnext: tillpost receipt show {id}\n", text(&json, "message_id")),
     };
     Ok(Said::new(json, said))
-}
-
-/// `explain ID`
-pub fn explain(id: &str, folder: &Path) -> Outcome {
-    let json = order(folder, "GET", &format!("/v1/receipts/{}/explain", encode(id)), None)?;
-    let mut said = format!("state: {}\n", text(&json, "state"));
-    if !text(&json, "no_message").is_empty() {
-        let _ = writeln!(said, "no message was made: {}", text(&json, "no_message"));
-    }
-    for d in rows(&json, "deliveries") {
-        let _ = writeln!(
-            said,
-            "{} by {} to {}: {}{}, {} attempts{}",
-            text(d, "kind"),
-            text(d, "channel"),
-            text(d, "to"),
-            text(d, "state"),
-            bracket(text(d, "reason")),
-            d.get("attempts").unwrap_or(&Value::Null),
-            at(text(d, "provider"))
-        );
-    }
-    let _ = writeln!(said, "if the sale came now:");
-    for c in rows(&json, "would_now") {
-        let _ = writeln!(said, "  {:<9} {} (from the {})", text(c, "channel"), sentence(text(c, "result")), text(c, "from"));
-    }
-    Ok(Said::new(json, said))
-}
-
-fn bracket(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(" ({text})") }
-}
-
-fn at(provider: &str) -> String {
-    if provider.is_empty() { String::new() } else { format!(" at {provider}") }
-}
-
-fn sentence(result: &str) -> String {
-    match result {
-        "chosen" => "it would go this way".to_owned(),
-        "fallback" => "it would go this way if the one before fails".to_owned(),
-        "no_address" => "no address is known".to_owned(),
-        "channel_off" => "the shop has no provider for it".to_owned(),
-        other => match other.strip_prefix("suppressed:") {
-            Some(why) => format!("the address is blocked: {}", crate::observe::words::reason(why)),
-            None => other.to_owned(),
-        },
-    }
 }

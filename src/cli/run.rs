@@ -22,11 +22,12 @@ pub fn run(global: &Global) -> u8 {
             return exit::FAILED;
         }
     };
+    let sources = global.sources();
     let (data_dir, good) = (config.agent.data_dir.clone(), !config.last_good);
     let folder = config.agent.log.dir.clone().unwrap_or_else(|| config.agent.data_dir.join("logs"));
     let guard = log::start(&config.agent.log, Some(&folder));
     let code = in_runtime(async move {
-        let agent = match Agent::start(config, Outside::default()).await {
+        let agent = match Agent::start(config, Outside { sources: Some(sources), ..Outside::default() }).await {
             Ok(agent) => agent,
             Err(error) => return failed(&error),
         };

@@ -1,4 +1,4 @@
-//! `status`, `provider list|resume`, `event list`, `suppress list`.
+//! `status`, `provider list|resume`, `event list`.
 
 use super::socket::{encode, look, order, rows, text};
 use super::{Failure, Outcome, Said, exit};
@@ -24,6 +24,13 @@ pub fn status(folder: &Path) -> Outcome {
     if json.get("config_last_good").and_then(Value::as_bool) == Some(true) {
         let _ = writeln!(said, "config     the files are wrong: the last good settings hold; next: tillpost config check");
     }
+    if !text(&json, "config_problem").is_empty() {
+        let _ = writeln!(said, "           {}", text(&json, "config_problem"));
+    }
+    let restart: Vec<&str> = rows(&json, "config_needs_restart").iter().filter_map(Value::as_str).collect();
+    if !restart.is_empty() {
+        let _ = writeln!(said, "config     {} changed: that needs a restart", restart.join(", "));
+    }
     let counts = json.get("outbox").and_then(Value::as_object);
     let shown: Vec<String> =
         counts.into_iter().flatten().filter(|(_, n)| n.as_i64() != Some(0)).map(|(state, n)| format!("{n} {state}")).collect();
@@ -33,6 +40,15 @@ pub fn status(folder: &Path) -> Outcome {
     }
     for p in rows(&json, "providers") {
         let _ = writeln!(said, "provider   {} ({}): {}", text(p, "name"), text(p, "type"), text(p, "state"));
+    }
+    for s in rows(&json, "sources") {
+        let label = format!("{} ({})", text(s, "name"), text(s, "type"));
+        if let Some(n) = s.get("refused_in_a_row").and_then(Value::as_u64).filter(|n| *n > 0) {
+            let _ = writeln!(said, "source     {label}: {n} requests in a row were not authentic");
+        }
+        if !text(s, "verification_code").is_empty() {
+            let _ = writeln!(said, "source     {label}: its vendor wants this code back: {}", text(s, "verification_code"));
+        }
     }
     if !text(&json, "version").is_empty() {
         let _ = writeln!(said, "version    {}, config {}", text(&json, "version"), text(&json, "config_version"));
@@ -102,24 +118,6 @@ pub fn replay(folder: &Path, seq: i64) -> Outcome {
         for c in rows(&json, "channels") {
             let _ = writeln!(said, "  {:<9} {}", text(c, "channel"), text(c, "result"));
         }
-    }
-    Ok(Said::new(json, said))
-}
-
-/// `suppress list`
-pub fn suppressions(folder: &Path) -> Outcome {
-    let json = look(folder, "/v1/suppressions", |read| shown::suppressions(read, 1000))?;
-    let mut said = String::new();
-    for s in rows(&json, "suppressions") {
-        let _ = writeln!(
-            said,
-            "{}  {:<6} {:<32} {} ({})",
-            text(s, "at"),
-            text(s, "channel"),
-            text(s, "address"),
-            text(s, "reason"),
-            text(s, "origin")
-        );
     }
     Ok(Said::new(json, said))
 }

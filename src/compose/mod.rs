@@ -280,6 +280,12 @@ impl Composer {
         }
     }
 
+    /// Texts of the language files in the shop's language, with its tag.
+    pub fn words<const N: usize>(&self, shop: &Shop, default_language: Option<&str>, keys: [&str; N]) -> (String, [String; N]) {
+        let speaker = self.speaker(None, default_language, shop);
+        (speaker.tag().to_owned(), keys.map(|key| speaker.say(key, &[])))
+    }
+
     fn receipt_speaker(&self, doc: &Document<'_>) -> Speaker {
         self.speaker(doc.language, doc.default_language, doc.shop)
     }

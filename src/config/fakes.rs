@@ -38,5 +38,6 @@ pub fn kinds() -> Kinds {
             kind("twilio", &[Channel::Sms], TWILIO, "account_sid = \"AC0\"\nauth_token = { env = \"T\" }"),
             kind("capture", Channel::ALL, &[], ""),
         ],
+        check_source: None,
     }
 }

@@ -1,5 +1,6 @@
 //! The key table: each key once, with its shape, default and meaning.
 
+use crate::config::checked::Config;
 use crate::domain::channel::Channel;
 
 /// What a value looks like.
@@ -102,6 +103,9 @@ pub struct TypeKeys {
     pub example: &'static str,
 }
 
+/// Whether the source of that name makes sense as its type sees it.
+pub type SourceCheck = fn(&Config, &str) -> Result<(), String>;
+
 /// Everything that has a `type`, as `app` lists it.
 #[derive(Clone, Debug, Default)]
 pub struct Kinds {
@@ -109,4 +113,6 @@ pub struct Kinds {
     pub sources: Vec<TypeKeys>,
     /// Types of `[providers.NAME]`.
     pub providers: Vec<TypeKeys>,
+    /// Whether a source makes sense as its type sees it, by its name. The error is a sentence for people.
+    pub check_source: Option<SourceCheck>,
 }

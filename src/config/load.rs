@@ -12,6 +12,7 @@ use crate::config::relate::{self, Related};
 use crate::config::secrets::Fetch;
 use crate::config::tree::{Layer, Node, Place, Table, Value, merge};
 use crate::config::walk::Walk;
+use crate::domain::text::one_line;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,13 @@ impl Sources {
         let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
         state.map_or_else(|| PathBuf::from("/var/lib/tillpost"), |state| state.join("tillpost"))
     }
+}
+
+/// The files that a configuration would be read from now, in the order of their layers.
+pub fn files(sources: &Sources) -> Vec<PathBuf> {
+    let Some((file, _)) = sources.file() else { return Vec::new() };
+    let parts = folder_of(&file, &mut Vec::new());
+    std::iter::once(file).chain(parts).collect()
 }
 
 /// What came of loading.
@@ -152,8 +160,18 @@ fn finish(mut walk: Walk<'_>, tree: &Table, problems: &mut Vec<Problem>, data_di
     found.retain(|p| !unread.iter().any(|u| u.source == p.place.source && u.line == p.place.line));
     problems.extend(found);
     problem::sort(problems);
-    let good = problems.iter().all(|p| p.severity == Severity::Warning);
-    good.then(|| build::config(&settings, data_dir, safe_mode))
+    let good = |problems: &[Problem]| problems.iter().all(|p| p.severity == Severity::Warning);
+    let config = good(problems).then(|| build::config(&settings, data_dir, safe_mode))?;
+    if let Some(check) = kinds.check_source.filter(|_| whole && !lenient) {
+        let table = tree.get("sources").and_then(Node::table);
+        for (name, node) in table.into_iter().flatten() {
+            let Err(why) = check(&config, name) else { continue };
+            let message = format!("source \"{}\": {why}", one_line(name, 40));
+            let fix = format!("`tillpost help sources` shows what type \"{}\" needs", config.sources.get(name).map_or("", |s| &s.kind));
+            problems.push(Problem::error("TP-CFG-028", &node.key_place, format!("sources.{name}"), message, fix));
+        }
+    }
+    good(problems).then_some(config)
 }
 
 fn lay_file(tree: &mut Table, path: &Path, layer: Layer, files: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) {

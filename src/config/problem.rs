@@ -240,6 +240,11 @@ pub const CODES: &[Code] = &[
         "It begins as keys do that Tillpost made, but its check sum is wrong: a character was lost or changed while it was copied.",
     ),
     code("TP-CFG-027", "the shop is not described", "Without a name and a time zone receipts show neither, and quiet hours follow UTC."),
+    code(
+        "TP-CFG-028",
+        "source cannot work as it stands",
+        "Each key is right by itself, but its type needs something more, or its mapping file is missing or wrong.",
+    ),
 ];
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::config::till_key;
 use crate::config::tree::{Layer, Node, Place, Table, find};
 use crate::config::walk::nearest;
 use crate::domain::channel::Channel;
+use crate::domain::event::TYPES;
 use crate::domain::text::one_line;
 
 /// What is looked at: the tree for places, the settings for values.
@@ -34,6 +35,7 @@ pub fn check(related: &Related<'_>) -> Vec<Problem> {
     till_keys(related, &mut problems);
     listener(related, &mut problems);
     provider_urls(related, &mut problems);
+    routes(related, &mut problems);
     contradictions(related, &mut problems);
     shop(related, &mut problems);
     problems
@@ -146,6 +148,39 @@ fn provider_urls(r: &Related<'_>, problems: &mut Vec<Problem>) {
             let fix = "begin it with https://, or write allow_insecure = true if that is meant";
             let why = "credentials and receipts could be read on the way";
             problems.push(Problem::error("TP-CFG-021", &node.place, format!("providers.{name}.base_url"), message, fix).why(why));
+        }
+    }
+}
+
+/// Rules lead to providers that exist, and act on events that can happen.
+fn routes(r: &Related<'_>, problems: &mut Vec<Problem>) {
+    let all: Vec<&str> = section(r.tree, "providers").map(|(name, _, _)| name.as_str()).collect();
+    for (name, _, table) in section(r.tree, "routes") {
+        let to = table.get("to").into_iter();
+        let listed = table.get("providers").into_iter().flat_map(|n| n.entries());
+        for node in to.chain(listed) {
+            let Some(word) = node.text().map(|t| t.strip_prefix("providers.").unwrap_or(t)) else { continue };
+            if !all.contains(&word) {
+                let shown = one_line(word, 40);
+                let near = nearest(word, all.iter().copied());
+                let fix = near.map_or_else(
+                    || format!("add a table [providers.{shown}], or name another"),
+                    |near| format!("did you mean \"{near}\"?"),
+                );
+                let message = format!("rule \"{}\": there is no provider \"{shown}\"", one_line(name, 40));
+                problems.push(Problem::error("TP-CFG-015", &node.place, format!("routes.{name}"), message, fix));
+            }
+        }
+        for node in table.get("on").map(|n| n.entries().iter()).into_iter().flatten() {
+            let Some(word) = node.text() else { continue };
+            let family = word.strip_suffix('*').is_some_and(|start| TYPES.iter().any(|t| t.starts_with(start)));
+            if !family && !word.starts_with("x.") && !TYPES.contains(&word) {
+                let near = nearest(word, TYPES.iter().copied());
+                let fix =
+                    near.map_or_else(|| "events of the shop's own begin with x.".to_owned(), |near| format!("did you mean \"{near}\"?"));
+                let message = format!("rule \"{}\": there is no event \"{}\"", one_line(name, 40), one_line(word, 40));
+                problems.push(Problem::error("TP-CFG-008", &node.place, format!("routes.{name}.on"), message, fix));
+            }
         }
     }
 }

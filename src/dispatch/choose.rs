@@ -246,6 +246,10 @@ impl Core {
     ) -> Result<std::result::Result<(String, u32), Option<Duration>>> {
         let names = self.providers(d);
         let bound = self.bound_to(tx, d)?;
+        if bound.is_some() && self.is_foreign(d) && d.audience == Audience::Customer {
+            tx.transition(d.id, d.state, State::Held, "provider_changed", now.wall)?;
+            return Ok(Err(None));
+        }
         let count = u32::try_from(names.len()).unwrap_or(1);
         let mut until: Option<Duration> = None;
         for step in 0..count {
@@ -255,6 +259,8 @@ impl Core {
             if gate != Gate::Open && d.priority <= 1 {
                 look.urgent.insert(name.clone());
             }
+            // What may be there already goes under the id that it had there, wherever its provider stands now.
+            let ordinal = if bound.is_some() && d.provider == *name { d.ordinal } else { ordinal };
             let at = match gate {
                 Gate::Open => return Ok(Ok((name.clone(), ordinal))),
                 // In its turn: another provider is for when this one cannot, not for when it is busy.
@@ -344,6 +350,7 @@ impl Core {
             (start.delivery.here, start.delivery.here_since) = (0, Some(online));
         }
         start.delivery.tries += 1;
+        start.delivery.began_at = Some(now.wall);
         start.delivery.here_since.get_or_insert(online);
         if let Some(lane) = self.lanes.get_mut(provider) {
             lane.begin(d.kind.is_marketing());

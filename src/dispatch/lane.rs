@@ -120,6 +120,11 @@ impl Wait {
         self.probing = false;
     }
 
+    fn limit(&mut self, limits: (Duration, Duration)) {
+        let next = if self.next == self.limits.0 { limits.0 } else { self.next };
+        (self.limits, self.next) = (limits, next.clamp(limits.0, limits.1));
+    }
+
     /// Gives whether there was one.
     fn end(&mut self) -> bool {
         self.next = self.limits.0;
@@ -258,6 +263,17 @@ impl Lane {
             }
             (Class::Retry | Class::Uncertain, _) => self.failed(now),
         }
+    }
+
+    /// Other limits; what is known of the account stays.
+    pub fn retune(&mut self, rate: Rate, concurrency: usize, patience: Patience, now: Mono) {
+        if rate != self.rate {
+            // What was saved up at the old rate is no burst at the new one.
+            (self.rate, self.tokens, self.refilled) = (rate, self.tokens.min(1000), now);
+        }
+        (self.concurrency, self.patience) = (concurrency.max(1), patience);
+        self.breaker.limit((patience.breaker, BREAKER_MOST.max(patience.breaker)));
+        self.account.limit((patience.account, ACCOUNT_MOST.max(patience.account)));
     }
 
     /// A person mended the account: it is tried at once.
@@ -468,6 +484,22 @@ mod tests {
         lane.begin(false);
         lane.end(&outcome(Class::Accepted), Mono(360_000));
         assert_eq!(lane.factor, 1000);
+    }
+
+    #[test]
+    fn other_limits_leave_what_is_known_and_make_no_burst() {
+        let mut lane = lane(100, 2);
+        assert_eq!(go(&mut lane, 100, Class::Auth), Some(Change::Paused));
+        lane.retune(Rate::per_second(1), 3, PATIENCE, Mono(60_000));
+        assert!(matches!(lane.gate(Mono(60_000), 1000), Gate::Paused(_)), "it is still locked out");
+        lane.resume();
+        assert_eq!(lane.gate(Mono(60_000), 1000), Gate::Open);
+        lane.begin(false);
+        assert!(matches!(lane.gate(Mono(60_000), 1000), Gate::Busy(Some(_))), "one a second now");
+        let quick = Patience { account: Duration::from_secs(5), ..PATIENCE };
+        lane.retune(Rate::per_second(1), 3, quick, Mono(60_000));
+        lane.end(&outcome(Class::Auth), Mono(60_000));
+        assert_eq!(lane.gate(Mono(60_001), 1000), Gate::Paused(Mono(65_000)));
     }
 
     #[test]

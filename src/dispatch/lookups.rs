@@ -75,7 +75,8 @@ impl Asking {
 impl Core {
     /// How long after an attempt the provider of this delivery can be asked for it; `None` where it cannot.
     pub(super) fn askable(&self, d: &Delivery) -> Option<Duration> {
-        let facts = self.facts.get(&d.provider).filter(|f| !f.safe_by_key)?;
+        // Another account of that name never had it.
+        let facts = self.facts.get(&d.provider).filter(|f| !f.safe_by_key && !self.is_foreign(d))?;
         // A text is known again by its words, so these have to be those that were sent.
         facts.lookup.filter(|_| d.channel != Channel::Sms || d.content.is_some())
     }

@@ -16,7 +16,7 @@ pub mod run;
 pub mod schedule;
 
 use crate::config::Config;
-use crate::config::checked::Rate;
+use crate::config::checked::{Provider, Rate, Setting};
 use crate::domain::channel::Channel;
 use crate::domain::content::Content;
 use crate::domain::delivery::State;
@@ -144,6 +144,10 @@ pub struct Core {
     line_told: Option<bool>,
     swept: Option<Mono>,
     last: Option<Now>,
+    /// When the settings of a provider became those of another account.
+    changed: BTreeMap<String, UnixMs>,
+    /// Providers that are configured no more: nothing is wrong with them any more.
+    gone: Vec<String>,
 }
 
 impl Core {
@@ -171,6 +175,8 @@ impl Core {
             line_told: None,
             swept: None,
             last: None,
+            changed: BTreeMap::new(),
+            gone: Vec::new(),
         };
         core.lanes = core.new_lanes(now);
         core
@@ -212,6 +218,36 @@ impl Core {
         self.lanes.get_mut(provider).map(Lane::resume).is_some()
     }
 
+    /// Other settings, from the next step on. Lanes keep their state; one whose settings changed is tried at once.
+    pub fn reload(&mut self, config: Arc<Config>, facts: BTreeMap<String, Facts>, composer: Arc<crate::compose::Composer>, now: Now) {
+        let patience = Patience::of(&config.routing);
+        let mut lanes = BTreeMap::new();
+        for (name, f) in &facts {
+            let fresh = || Lane::new(f.rate, f.concurrency, patience, now.mono);
+            let (old, new) = (self.config.providers.get(name), config.providers.get(name));
+            let mut lane = self.lanes.remove(name).unwrap_or_else(fresh);
+            lane.retune(f.rate, f.concurrency, patience, now.mono);
+            if old != new {
+                lane.resume();
+            }
+            if !same_account(old, new) {
+                self.changed.insert(name.clone(), now.wall);
+            }
+            lanes.insert(name.clone(), lane);
+        }
+        let gone = std::mem::replace(&mut self.lanes, lanes);
+        self.changed.extend(gone.keys().map(|name| (name.clone(), now.wall)));
+        self.gone.extend(gone.into_keys());
+        self.domains.retain(|(provider, _), _| facts.contains_key(provider));
+        (self.config, self.facts, self.composer) = (config, Arc::new(facts), composer);
+    }
+
+    /// Whether a delivery's last attempt went to another account of the same name: that one would not know a
+    /// repeat.
+    fn is_foreign(&self, d: &Delivery) -> bool {
+        self.changed.get(&d.provider).is_some_and(|at| d.began_at.is_some_and(|began| began <= *at))
+    }
+
     /// Whether any provider needs the line.
     pub fn needs_line(&self) -> bool {
         self.facts.values().any(|f| !f.local)
@@ -220,6 +256,10 @@ impl Core {
     /// Records what came back, sweeps when it is time, and chooses what goes now.
     pub fn step(&mut self, tx: Tx<'_>, now: Now, finished: &[Finished]) -> Result<Report> {
         let mut report = Report::default();
+        for name in std::mem::take(&mut self.gone) {
+            tx.resolve("auth", &name, now.wall)?;
+            tx.resolve("provider_down", &name, now.wall)?;
+        }
         self.heed_clock(tx, now)?;
         self.heed_line(tx, now)?;
         for one in finished {
@@ -458,7 +498,7 @@ impl Core {
         if self.will_be_asked(d) {
             return Ok(());
         }
-        let by_key = self.facts.get(&d.provider).is_some_and(|f| f.safe_by_key);
+        let by_key = self.facts.get(&d.provider).is_some_and(|f| f.safe_by_key) && !self.is_foreign(d);
         let waited = d.ended_at.is_some_and(|at| now.wall.since(at) >= self.config.routing.uncertain_wait);
         let to = match d.kind.when_uncertain() {
             _ if by_key => State::Ready,
@@ -483,7 +523,55 @@ impl Core {
     }
 }
 
+/// Whether two tables of one name speak of the same account: the same type at the same place. A new secret
+/// makes no other account.
+fn same_account(old: Option<&Provider>, new: Option<&Provider>) -> bool {
+    let plain = |p: &Provider| {
+        p.settings.0.iter().filter(|(_, v)| !matches!(v, Setting::Secret(_))).map(|(k, v)| (k.clone(), v.clone())).collect::<Vec<_>>()
+    };
+    match (old, new) {
+        (Some(old), Some(new)) => old.kind == new.kind && old.base_url == new.base_url && plain(old) == plain(new),
+        (None, None) => true, // the test inbox
+        _ => false,
+    }
+}
+
 /// Whether the recipient said that nothing is wanted: then no other channel is tried either.
 fn unwanted(why: &str) -> bool {
     matches!(why, "complaint" | "sms_stop" | "unsubscribe" | "erased")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+    use crate::config::checked::Settings;
+
+    #[test]
+    fn a_new_secret_is_the_same_account_and_another_place_is_not() {
+        let account = |kind: &str, host: &str, secret: &str| Provider {
+            kind: kind.into(),
+            base_url: None,
+            allow_insecure: false,
+            allow_private: Vec::new(),
+            rate: None,
+            concurrency: None,
+            timeout: Duration::from_secs(30),
+            settings: Settings(BTreeMap::from([
+                ("host".to_owned(), Setting::Text(host.into())),
+                ("password".to_owned(), Setting::Secret(Secret::new(secret))),
+            ])),
+        };
+        let one = account("smtp", "mail.cmart.example", "a");
+        for (other, same) in [
+            (account("smtp", "mail.cmart.example", "b"), true),
+            (Provider { concurrency: Some(9), ..one.clone() }, true),
+            (account("smtp", "other.example", "a"), false),
+            (account("postmark", "mail.cmart.example", "a"), false),
+            (Provider { base_url: Some("https://eu.example".into()), ..one.clone() }, false),
+        ] {
+            assert_eq!(same_account(Some(&one), Some(&other)), same, "{other:?}");
+        }
+        assert!(!same_account(Some(&one), None) && !same_account(None, Some(&one)) && same_account(None, None));
+    }
 }

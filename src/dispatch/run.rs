@@ -4,7 +4,7 @@
 //! Bursts of wake-ups join into one step. Nothing is decided here.
 
 use super::lookups::{LookedUp, Lookup};
-use super::{Core, Finished, Note, Report, Start, compose};
+use super::{Core, Facts, Finished, Note, Report, Start, compose};
 use crate::compose::Composer;
 use crate::config::Config;
 use crate::domain::content::Outgoing;
@@ -15,11 +15,12 @@ use crate::store::{StoreError, Writer};
 use crate::sys::clock::{Clock, Now};
 use crate::sys::random::Random;
 use crate::sys::supervisor::{Restart, Stop, Supervisor};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::time::sleep;
 
 /// A future on the heap, as traits need it.
@@ -69,6 +70,18 @@ pub struct View {
 /// What a person asks of dispatch.
 enum Ask {
     Resume(String),
+    Reload(Box<(Tools, BTreeMap<String, Facts>)>, oneshot::Sender<()>),
+}
+
+/// What changes with the settings, all of it at once.
+#[derive(Clone)]
+pub struct Tools {
+    /// Settings.
+    pub config: Arc<Config>,
+    /// Templates.
+    pub composer: Arc<Composer>,
+    /// Who carries.
+    pub courier: Arc<dyn Courier>,
 }
 
 impl Handle {
@@ -101,18 +114,21 @@ impl Handle {
     pub async fn resume(&self, provider: &str) {
         let _ = self.asked.send(Ask::Resume(provider.to_owned())).await; // dispatch may have ended
     }
+
+    /// Other settings, from the next step on; ends when they hold. What is in flight ends as it began.
+    pub async fn reload(&self, tools: Tools, facts: BTreeMap<String, Facts>) {
+        let (done, held) = oneshot::channel();
+        let _ = self.asked.send(Ask::Reload(Box::new((tools, facts)), done)).await; // dispatch may have ended
+        let _ = held.await; // the same
+    }
 }
 
 /// What the loop works with.
 pub struct Dispatch {
-    /// Settings.
-    pub config: Arc<Config>,
-    /// Templates.
-    pub composer: Arc<Composer>,
+    /// What changes with the settings.
+    pub tools: Mutex<Tools>,
     /// Where it records.
     pub writer: Writer,
-    /// Who carries.
-    pub courier: Arc<dyn Courier>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -122,6 +138,10 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
+    fn tools(&self) -> Tools {
+        self.tools.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Starts the loop under the supervisor. `core` was booted.
     pub fn start(self, core: Core) -> Handle {
         let (asked, asks) = mpsc::channel(16);
@@ -212,7 +232,7 @@ impl Loop {
                 () = sleep(wake) => {}
                 Some(one) = self.back.outcomes.recv() => finished.push(one),
                 Some(one) = self.back.answers.recv() => looked_up.push(one),
-                Some(Ask::Resume(provider)) = asks.recv() => { self.core().resume(&provider); }
+                Some(ask) = asks.recv() => self.heed(ask),
                 () = async { tokio::select! { () = sleep(next_probe) => {}, () = self.handle.probe.notified() => {} } }, if needed => {
                     probed = self.this.clock.now().mono;
                     self.probe().await;
@@ -224,6 +244,18 @@ impl Loop {
                     Ok(one) => finished.push(one),
                     Err(_) => break,
                 }
+            }
+        }
+    }
+
+    fn heed(&self, ask: Ask) {
+        match ask {
+            Ask::Resume(provider) => _ = self.core().resume(&provider),
+            Ask::Reload(new, done) => {
+                let (tools, facts) = *new;
+                self.core().reload(tools.config.clone(), facts, tools.composer.clone(), self.this.clock.now());
+                *self.this.tools.lock().unwrap_or_else(PoisonError::into_inner) = tools;
+                let _ = done.send(()); // who asked may have gone
             }
         }
     }
@@ -277,13 +309,14 @@ impl Loop {
     }
 
     fn send(&self, start: Start) {
-        let (this, give) = (self.this.clone(), self.back.give.clone());
+        // These accounts it keeps to its end, whatever is changed meanwhile.
+        let (this, give, tools) = (self.this.clone(), self.back.give.clone(), self.this.tools());
         let mut start = Some(start);
         self.this.supervisor.spawn("attempt", Restart::Never, move |_| {
-            let (this, give, start) = (this.clone(), give.clone(), start.take());
+            let (this, give, tools, start) = (this.clone(), give.clone(), tools.clone(), start.take());
             async move {
                 let Some(start) = start else { return Ok(()) };
-                let finished = attempt(&this, start).await;
+                let finished = attempt(&tools, this.clock.now().wall, start).await;
                 let _ = give.send(finished).await; // the loop has ended: the attempt is uncertain at the next start
                 Ok(())
             }
@@ -304,9 +337,10 @@ impl Loop {
     }
 
     async fn probe(&self) {
-        let good = self.this.courier.probe().await;
+        let tools = self.this.tools();
+        let good = tools.courier.probe().await;
         let now = self.this.clock.now();
-        let routing = &self.this.config.routing;
+        let routing = &tools.config.routing;
         let most = u64::try_from(routing.reconnect_wait.as_millis()).unwrap_or(0);
         let wait = Duration::from_millis(self.this.random.below(most + 1));
         let turn = {
@@ -343,12 +377,11 @@ impl Loop {
 }
 
 /// Composes and sends. A message that cannot be composed is a dead letter with its reason.
-async fn attempt(this: &Dispatch, start: Start) -> Finished {
-    let now = this.clock.now().wall;
-    match compose::content(&this.composer, &this.config, &start, now) {
+async fn attempt(tools: &Tools, now: UnixMs, start: Start) -> Finished {
+    match compose::content(&tools.composer, &tools.config, &start, now) {
         Ok(content) => {
             let message = compose::outgoing(&start, content.clone());
-            let outcome = this.courier.send(&start.provider, &message, now).await;
+            let outcome = tools.courier.send(&start.provider, &message, now).await;
             Finished { start, outcome, content: Some(content) }
         }
         Err(why) => Finished { start, outcome: Outcome::new(Class::Permanent, Scope::Message, why), content: None },
@@ -357,9 +390,9 @@ async fn attempt(this: &Dispatch, start: Start) -> Finished {
 
 /// Composes as it was composed, and asks.
 async fn look_up(this: &Dispatch, lookup: &Lookup) -> LookedUp {
-    let (start, now) = (&lookup.start, this.clock.now().wall);
-    let found = match compose::content(&this.composer, &this.config, start, start.composed_at) {
-        Ok(content) => this.courier.look_up(&start.provider, &compose::outgoing(start, content), lookup.since, now).await,
+    let (start, now, tools) = (&lookup.start, this.clock.now().wall, this.tools());
+    let found = match compose::content(&tools.composer, &tools.config, start, start.composed_at) {
+        Ok(content) => tools.courier.look_up(&start.provider, &compose::outgoing(start, content), lookup.since, now).await,
         Err(_) => None,
     };
     LookedUp { delivery: start.delivery.id, provider: start.provider.clone(), found }

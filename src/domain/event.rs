@@ -4,6 +4,9 @@ use crate::domain::fault::Fault;
 use crate::domain::time::UnixMs;
 use serde_json::{Map, Value};
 
+/// The type of a print that a tap took off a till's printer stream.
+pub const PRINT: &str = "print.captured";
+
 /// The event types of the contract, section 2.
 pub const TYPES: &[&str] = &[
     "sale.completed",
@@ -30,7 +33,7 @@ pub const TYPES: &[&str] = &[
     "ticket.created",
     "device.reading",
     "device.alarm",
-    "print.captured",
+    PRINT,
     "message.delivered",
     "message.bounced",
     "message.complained",
@@ -112,6 +115,26 @@ mod tests {
         let event = Event::parse(&json!({"type": "order.shipped", "id": "e1", "time": "2026-03-03T14:02:00-05:00", "subject": "o-1", "data": {"carrier": "DHL"}})).unwrap();
         assert_eq!((event.kind.as_str(), event.subject.as_str(), event.time), ("order.shipped", "o-1", UnixMs(1_772_564_520_000)));
         assert!(Event::parse(&json!({"type": "x.mine", "id": "e1", "time": "2026-03-03T14:02:00Z"})).is_ok());
+    }
+
+    #[test]
+    fn the_published_schema_takes_what_we_take() {
+        let schema: Value = serde_json::from_str(include_str!("../../config/schema/event.json")).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let event = |kind: &str, data: Value| json!({"type": kind, "id": "e1", "time": "2026-03-03T14:02:00Z", "data": data});
+        let order = json!({"order": {"number": "7", "line_items": [{"description": "Tea", "quantity": "2", "shipped": 1}]}, "customer": {"email": "lee@example.org"}});
+        for (kind, data, good) in [
+            ("order.shipped", order, true),
+            ("order.shipped", json!({"order": {"number": 7}}), false),
+            ("account.password_reset", json!({"url": "https://shop.example/r"}), true),
+            ("account.password_reset", json!({}), false),
+            ("contact.consent_changed", json!({"id": "c1", "channel": "sms", "state": "written"}), true),
+            ("contact.consent_changed", json!({"state": "maybe"}), false),
+            ("x.mine", json!({"anything": [1]}), true),
+        ] {
+            assert_eq!(validator.is_valid(&event(kind, data.clone())), good, "{kind} {data}");
+            assert!(Event::parse(&event(kind, data)).is_ok(), "reading is tolerant");
+        }
     }
 
     #[test]

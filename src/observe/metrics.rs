@@ -24,11 +24,54 @@ pub struct Counters {
     pub unauthorized: AtomicU64,
     /// Too fast.
     pub limited: AtomicU64,
+    /// Card numbers and the like that were masked in what tills posted.
+    pub masked: AtomicU64,
     /// Calls of providers: by the account's name in the config, and what became of the call.
     pub callbacks: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// How long a bounce that is for good was known elsewhere before it was acted on: how often, and the sum
     /// in seconds.
     pub bounces: (AtomicU64, AtomicU64),
+}
+
+/// Requests of one source since the start, by result.
+#[derive(Default)]
+#[allow(missing_docs)] // the words of the label
+pub struct SourceCounters {
+    pub accepted: AtomicU64,
+    pub duplicate: AtomicU64,
+    pub conflict: AtomicU64,
+    pub refused: AtomicU64,
+    pub unusable: AtomicU64,
+    pub unavailable: AtomicU64,
+    pub limited: AtomicU64,
+    /// Card numbers and the like that were masked.
+    pub masked: AtomicU64,
+}
+
+/// The requests of sources, after [`text`].
+pub fn sources<'a>(all: impl Iterator<Item = (&'a str, &'a SourceCounters)>) -> String {
+    let mut out = String::from(
+        "# HELP tillpost_source_requests_total Requests of sources by result.\n# TYPE tillpost_source_requests_total counter\n",
+    );
+    let mut masked = String::from(
+        "# HELP tillpost_source_masked_total Card numbers and the like that were masked.\n# TYPE tillpost_source_masked_total counter\n",
+    );
+    for (name, c) in all {
+        for (word, counter) in [
+            ("accepted", &c.accepted),
+            ("duplicate", &c.duplicate),
+            ("conflict", &c.conflict),
+            ("refused", &c.refused),
+            ("unusable", &c.unusable),
+            ("unavailable", &c.unavailable),
+            ("limited", &c.limited),
+        ] {
+            let n = counter.load(Ordering::Relaxed);
+            let _ = writeln!(out, "tillpost_source_requests_total{{source=\"{name}\",result=\"{word}\"}} {n}");
+        }
+        let _ = writeln!(masked, "tillpost_source_masked_total{{source=\"{name}\"}} {}", c.masked.load(Ordering::Relaxed));
+    }
+    out + &masked
 }
 
 impl Counters {
@@ -115,6 +158,8 @@ pub fn text(s: &Scrape<'_>) -> String {
     let handled = [("_count", &c.bounces.0), ("_sum", &c.bounces.1)].map(|(end, n)| (end.to_owned(), int(n.load(Ordering::Relaxed))));
     let help = "From a bounce to the moment when it was acted on.";
     family("tillpost_bounce_handling_seconds", "summary", help, handled.to_vec());
+    let masked = vec![(String::new(), int(c.masked.load(Ordering::Relaxed)))];
+    family("tillpost_ingest_masked_total", "counter", "Card numbers and the like that were masked in what tills posted.", masked);
     let outbox = s.outbox.iter().map(|(state, n)| (format!("{{state=\"{state}\"}}"), *n)).collect();
     family("tillpost_outbox_messages", "gauge", "Deliveries by state; ended ones of the last 24 hours.", outbox);
     family("tillpost_outbox_oldest_age_seconds", "gauge", "Age of the oldest delivery that waits.", vec![(String::new(), s.oldest_s)]);

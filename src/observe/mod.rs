@@ -2,6 +2,7 @@
 //!
 //! Reads the store and never writes it. Nothing here names a person.
 
+pub mod explain;
 pub mod log;
 pub mod metrics;
 pub mod shown;

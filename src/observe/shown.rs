@@ -6,9 +6,9 @@ use crate::domain::message::Audience;
 use crate::domain::money::{Currency, Money};
 use crate::domain::time::UnixMs;
 use crate::store::outbox::{Delivery, Filter};
+use crate::store::people::{FindSuppressions, Suppression};
 use crate::store::receipts::{Find, Receipt};
 use crate::store::{Result, Snapshot};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 /// A list of receipts with the cursor of the next page. Addresses are masked unless asked for `whole`.
@@ -108,21 +108,6 @@ pub fn delivery_whole(read: Snapshot<'_>, id: &str) -> Result<Option<Value>> {
     Ok(Some(shown))
 }
 
-/// What decided about a receipt, and what would be decided now.
-/// `considered` and `fresh` are the decision's.
-pub fn explanation(read: Snapshot<'_>, r: &Receipt, considered: &impl Serialize, fresh: bool) -> Result<Value> {
-    let steps: Vec<Value> = read
-        .deliveries_of(r.row)?
-        .iter()
-        .map(|d| {
-            json!({"delivery_id": d.step_id().as_str(), "kind": d.kind.word(), "channel": d.channel.word(), "to": mask(&d.address),
-                "state": d.state.word(), "reason": d.reason, "provider": d.provider, "attempts": d.tries})
-        })
-        .collect();
-    Ok(json!({"schema": "tillpost.explain/1", "receipt_id": r.receipt_id.to_string(), "state": state(read, r)?, "no_message": r.no_message,
-        "would_now": json!(considered), "fresh_now": fresh, "deliveries": steps}))
-}
-
 /// Deliveries by state and the age of the oldest that waits, in seconds.
 pub fn backlog(read: Snapshot<'_>, now: UnixMs) -> Result<Value> {
     let oldest = read.oldest_waiting()?.map_or(0, |at| now.since(at).as_secs());
@@ -147,12 +132,23 @@ pub fn event(read: Snapshot<'_>, seq: i64) -> Result<Option<Value>> {
         "reason": e.reason, "raw": text})))
 }
 
-/// Addresses that must not be written to.
-pub fn suppressions(read: Snapshot<'_>, limit: u32) -> Result<Value> {
-    let rows = read.suppressions(limit)?;
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|s| json!({"channel": s.channel, "address": s.address, "reason": s.reason, "at": s.at.rfc3339(), "origin": s.origin}))
-        .collect();
-    Ok(json!({"schema": "tillpost.suppressions/1", "suppressions": rows}))
+/// Addresses that must not be written to, with the cursor of the next page.
+pub fn suppressions(read: Snapshot<'_>, find: &FindSuppressions) -> Result<Value> {
+    let found = read.find_suppressions(find)?;
+    let full = found.len() == find.limit as usize;
+    let next = found.last().filter(|_| full).map(|s| format!("{}:{}:{}", s.at.0, s.channel, s.address));
+    let rows: Vec<Value> = found.iter().map(suppression).collect();
+    Ok(json!({"schema": "tillpost.suppressions/1", "suppressions": rows, "next": next}))
+}
+
+/// One of them.
+pub fn suppression(s: &Suppression) -> Value {
+    json!({"channel": s.channel, "address": s.address, "reason": s.reason, "at": s.at.rfc3339(), "origin": s.origin})
+}
+
+/// Where a page of suppressions goes on, from its cursor.
+pub fn after(cursor: &str) -> Option<(UnixMs, String, String)> {
+    let (at, rest) = cursor.split_once(':')?;
+    let (channel, address) = rest.split_once(':')?;
+    Some((UnixMs(at.parse().ok()?), channel.to_owned(), address.to_owned()))
 }

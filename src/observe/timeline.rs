@@ -1,6 +1,5 @@
 //! The story of one receipt: what happened when, in order, in plain words.
 
-use crate::domain::address::mask;
 use crate::domain::delivery::State;
 use crate::domain::time::UnixMs;
 use crate::observe::words;
@@ -59,7 +58,7 @@ pub fn of(read: Snapshot<'_>, receipt: &Receipt) -> Result<Vec<Entry>> {
     for d in read.deliveries_of(receipt.row)? {
         let id = Some(d.step_id().to_string());
         let who = if d.actor.is_empty() { String::new() } else { format!(", asked for by {}", d.actor) };
-        let text = format!("{} for {} by {}{who}", if d.step == 1 { "Queued" } else { "Queued as fallback" }, mask(&d.address), d.channel);
+        let text = format!("{} for {} by {}{who}", if d.step == 1 { "Queued" } else { "Queued as fallback" }, d.shown_to(), d.channel);
         story.push(Entry { delivery_id: id.clone(), ..entry(d.made_at, "queued", text) });
         let attempts = read.attempts(d.id)?;
         for a in &attempts {

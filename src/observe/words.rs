@@ -117,6 +117,11 @@ pub fn reason(word: &str) -> &str {
         "unreadable" => "the stored receipt cannot be read",
         "restored" => "from before the store was damaged",
         "not_accepted" => "not accepted yet",
+        "superseded" => "a later word on the same order took its place",
+        "no_consent" => "the customer has not agreed to it",
+        "released" => "released by a person",
+        "stopped" => "the campaign was stopped",
+        "provider_changed" => "its provider was changed while nobody knew whether it had arrived",
         "dropped" => "nobody can know whether it arrived",
         other => other,
     }

@@ -38,7 +38,7 @@ pub struct Findings {
     pub unreadable: u32,
 }
 
-/// Decides anew on every receipt that was taken since a moment, by both configs, as if it came then.
+/// Decides anew on every receipt that was sold since a moment, by both configs, as if it came then.
 pub fn run(read: Snapshot<'_>, configs: (&Config, &Config), key: &DeviceKey, random: &dyn Random, since: UnixMs) -> Result<Findings> {
     let mut findings = Findings::default();
     let mut before = None;

@@ -108,6 +108,9 @@ fn recipient(
     if !addresses.insert(way.address.clone()) {
         return Ok(Some("duplicate".to_owned()));
     }
+    if plan.end.is_some_and(|end| decision.due > end) {
+        return Ok(Some("quiet".to_owned()));
+    }
     let mut random = [0; 10];
     random.iter_mut().zip(hash16(format!("{}|{}", plan.id, contact.contact_id).as_bytes())).for_each(|(to, from)| *to = from);
     let about =

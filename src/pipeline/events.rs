@@ -4,7 +4,7 @@ use super::decide::{self, Facts};
 use super::intake::{self, Origin};
 use super::known::Known;
 use super::queue::{self, About, Which};
-use super::{Context, believable, people, reports};
+use super::{Context, believable, people, reports, routine};
 use crate::config::checked::{Receipts, Route};
 use crate::domain::event::Event;
 use crate::domain::ids::{ReceiptId, dedup_key, hash16};
@@ -46,6 +46,24 @@ pub fn keep(
     tx.remember(&key, cx.now.wall, content, "stored")?;
     act(tx, cx, origin, event, seq, body)?;
     Ok(Ok(true))
+}
+
+/// Acts on an event that another raw event told; false where it was told before.
+pub(super) fn told(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, event: &Event, seq: i64) -> Result<bool> {
+    let key = dedup_key("event", &[&origin.source, &event.id]);
+    if tx.read().recall(&key)?.is_some() {
+        return Ok(false);
+    }
+    let document = json!({"type": event.kind, "id": event.id, "time": event.time.rfc3339(), "subject": event.subject, "data": event.data});
+    let bytes = document.to_string().into_bytes();
+    let body = tx.put_body(&Body::pack(&bytes))?;
+    tx.remember(&key, cx.now.wall, &hash16(&bytes), "stored")?;
+    act(tx, cx, origin, event, seq, body)?;
+    let heard = cx.config.routes.values().any(|route| route.acts_on(&event.kind));
+    if event.kind == "contact.erasure_requested" && !heard {
+        tx.purge_body(body)?; // it names whom nobody is to know any more
+    }
+    Ok(true)
 }
 
 /// Acts on an event that was kept and not decided.
@@ -90,7 +108,7 @@ fn act(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, event: &Event, seq: i64, b
 }
 
 /// The shop's rules on a sale, beside the customer's document: rules of its own, and what the staff hear at once.
-pub(super) fn of_sale(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale, about: &About<'_>, seq: i64) -> Result<()> {
+pub(super) fn of_sale(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale, about: &About<'_>, body: i64) -> Result<()> {
     let kind = match intake::kind_of(sale) {
         Kind::Receipt => "sale.completed",
         _ if sale.transaction_type.word() == "void" => "sale.voided",
@@ -98,11 +116,10 @@ pub(super) fn of_sale(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, sale: &Sale
     };
     let mut own =
         cx.config.routes.iter().filter(|(name, r)| r.acts_on(kind) && !matches!(name.as_str(), "receipts" | "refunds")).peekable();
-    let told = told_at_once(cx, sale, kind);
+    let told = told_at_once(cx, sale, kind) && (kind != "sale.completed" || routine::may_tell_sale(tx, cx)?);
     if own.peek().is_none() && !told {
         return Ok(());
     }
-    let body = tx.read().raw_event_body(seq)?;
     let data: Value = serde_json::from_slice(&tx.read().body(body)?).unwrap_or_default();
     let shown = shown(origin, kind, &sale.transaction_id, sale.at, &sale.transaction_id, &data);
     let event = tx.put_body(&Body::pack(shown.to_string().as_bytes()))?;
@@ -191,7 +208,8 @@ fn follow(
         kind: route.kind(),
         at: about.at,
         customer: &subject.customer,
-        receipts: origin.receipts,
+        // A till's wish is about receipts; news of an order was asked for with the order.
+        receipts: if route.kind() == Kind::OrderStatus { Receipts::Always } else { origin.receipts },
         contact: contact.as_ref(),
         channels: &route.channels,
         configured: &configured,
@@ -200,7 +218,6 @@ fn follow(
         shop: &cx.config.shop,
         now: cx.now,
     };
-    let facts = Facts { receipts: if route.kind() == Kind::OrderStatus { Receipts::Always } else { facts.receipts }, ..facts };
     let decision = decide::decide(&facts, &Known { read: tx.read(), cx })?;
     Ok(queue::message(tx, cx, about, &which, &decision)?.is_some())
 }

@@ -46,6 +46,8 @@ pub struct Origin {
 pub struct Posted {
     /// The bytes as they came, packed.
     pub body: Body,
+    /// The canonical sale as JSON, where the bytes are of another form.
+    pub document: Option<Body>,
     /// What they say.
     pub sale: Sale,
     /// Hash of their canonical form.
@@ -97,7 +99,8 @@ pub fn keep_undecided(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Po
     if let Some(kept) = known(tx.read(), origin, posted)? {
         return Ok(kept);
     }
-    keep_raw(tx, cx, origin, posted, "new")?;
+    let readable = Posted { body: posted.document.clone().unwrap_or_else(|| posted.body.clone()), ..posted.clone() };
+    keep_raw(tx, cx, origin, &readable, "new")?;
     Ok(Kept::Stored(posted.receipt_id))
 }
 
@@ -120,6 +123,7 @@ pub fn decide_kept(tx: Tx<'_>, cx: &Context<'_>, event: &RawEvent) -> Result<()>
     if tx.read().receipt_of(&read.value.unit.unit_id, &read.value.transaction_id)?.is_none() {
         let posted = Posted {
             body: Body::pack(&bytes),
+            document: None,
             sale: read.value,
             content: read.content,
             receipt_id: id,
@@ -131,9 +135,41 @@ pub fn decide_kept(tx: Tx<'_>, cx: &Context<'_>, event: &RawEvent) -> Result<()>
     tx.end_raw_event(event.seq, "done", None)
 }
 
-/// What a till's key stands for, by the till's name; one that is gone from the config keeps its name.
+/// Keeps what another raw event told of a sale: a new document, or one more sighting of a known one. A repeat
+/// after the document is gone is still a repeat.
+pub(super) fn keep_told(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, seq: i64) -> Result<Option<ReceiptId>> {
+    if let Some(known) = merge::find(tx.read(), cx, origin, &posted.sale)? {
+        if known.first.content == posted.content || tx.read().seen_before(known.first.row, &posted.content)? {
+            return Ok(Some(known.first.receipt_id));
+        }
+        return merge::add(tx, cx, origin, posted, &known, seq).map(Some);
+    }
+    if tx.read().forgotten_receipt_of(&posted.sale.unit.unit_id, &posted.sale.transaction_id)?.is_some() {
+        return Ok(None);
+    }
+    store(tx, cx, origin, posted, seq)?;
+    Ok(Some(posted.receipt_id))
+}
+
+/// The body that is the document of a posted sale.
+pub(super) fn document_body(tx: Tx<'_>, posted: &Posted, raw_event: i64) -> Result<i64> {
+    posted.document.as_ref().map_or_else(|| tx.read().raw_event_body(raw_event), |document| tx.put_body(document))
+}
+
+/// What a key stands for, by the name of its till or source; one that is gone from the config keeps its name.
 pub fn origin_of(config: &Config, name: &str) -> Origin {
     let till = config.tills.get(name);
+    if let Some(source) = config.sources.get(name).filter(|_| till.is_none()) {
+        let receipts = match source.settings.text("receipts") {
+            "never" => Receipts::Never,
+            "on_request" => Receipts::OnRequest,
+            _ if source.sends_receipt_itself => Receipts::OnRequest,
+            "registered" => Receipts::Registered,
+            _ => Receipts::Always,
+        };
+        let (till, source, test) = (name.to_owned(), name.to_owned(), source.settings.flag("test"));
+        return Origin { till, source, test, receipts, overlaps: true };
+    }
     Origin {
         till: name.to_owned(),
         source: till.and_then(|t| t.source.clone()).unwrap_or_else(|| name.to_owned()),
@@ -264,7 +300,8 @@ pub(super) fn store(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Post
     let at = moment(tx.read(), cx, origin, sale.at)?;
     people::heed_sale(tx, cx, origin, sale, at)?;
     let decision = document(tx.read(), cx, origin, sale, kind_of(sale), at)?;
-    let receipt = put(tx, cx, origin, posted, raw_event, decision.no_message)?;
+    let body = document_body(tx, posted, raw_event)?;
+    let receipt = put(tx, cx, origin, posted, (raw_event, body), decision.no_message)?;
     tx.put_native(receipt, &sale.native_ids)?;
     let about =
         About { receipt: Some(receipt), id: posted.receipt_id, body: None, at: believable(at, cx.now), thread: "", test: origin.test };
@@ -273,7 +310,7 @@ pub(super) fn store(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Post
     } else {
         queue::message(tx, cx, &about, &Which::default(), &decision)?;
     }
-    events::of_sale(tx, cx, origin, sale, &about, raw_event)
+    events::of_sale(tx, cx, origin, sale, &about, body)
 }
 
 /// A return that names nobody goes to whom its sale went.
@@ -297,8 +334,8 @@ fn with_customer<'a>(read: Snapshot<'_>, posted: &'a Posted) -> Result<Cow<'a, P
     Ok(Cow::Owned(posted))
 }
 
-fn put(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, raw_event: i64, no_message: &str) -> Result<i64> {
-    let (sale, body) = (&posted.sale, tx.read().raw_event_body(raw_event)?);
+fn put(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, (raw_event, body): (i64, i64), no_message: &str) -> Result<i64> {
+    let sale = &posted.sale;
     let (email, phone) = addresses(cx.config, sale);
     // A receipt paid from a benefit account carries no customer's name.
     let name = if sale.is_benefit() { String::new() } else { one_line(&sale.customer.name, 200) };

@@ -20,7 +20,10 @@ impl People for Known<'_> {
     type Error = StoreError;
 
     fn suppressed(&self, channel: Channel, address: &str) -> Result<Option<String>> {
-        let found = self.read.suppression(channel, address)?;
+        let mut found = self.read.suppression(channel, address)?;
+        if found.is_none() && channel == Channel::Sms {
+            found = self.read.suppression(channel, &super::people::nameless(self.cx, address))?; // a stop outlives an erasure
+        }
         Ok(found.filter(|s| !self.cx.config.routing.has_lapsed(&s.reason, s.at, self.cx.now.wall)).map(|s| s.reason))
     }
 

@@ -136,7 +136,8 @@ fn fill(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, first: &
     let bytes = tx.read().body(first.body)?;
     let before = serde_json::from_slice(&bytes).ok().and_then(|v| Sale::parse(&v).ok());
     if before.is_none_or(|before| richness(&posted.sale) > richness(&before)) {
-        tx.set_document(first.row, tx.read().raw_event_body(raw_event)?)?;
+        tx.set_document(first.row, intake::document_body(tx, posted, raw_event)?)?;
+        tx.drop_document(first.row, first.body)?;
     }
     let (email, phone) = addresses(cx.config, &posted.sale);
     let either = |a: &str, b: &str| if a.is_empty() { b.to_owned() } else { a.to_owned() };
@@ -193,6 +194,16 @@ fn correct(tx: Tx<'_>, cx: &Context<'_>, origin: &Origin, posted: &Posted, known
 pub(super) fn offset(delays: &[i64], this: i64, least: i64) -> i64 {
     let same = |d: &&i64| (**d - this).abs() <= SAME_CLOCK;
     if this.abs() >= least && delays.len() >= ENOUGH && delays.iter().filter(same).count() == delays.len() { this } else { 0 }
+}
+
+/// By how much the clock of a receipt's till is read as wrong, by its newest sales.
+pub fn offset_of(read: Snapshot<'_>, config: &crate::config::Config, r: &Receipt) -> Result<i64> {
+    let least = i64::try_from(config.routing.till_offset.as_millis()).unwrap_or(i64::MAX);
+    let delay = r.taken_at.0 - r.sold_at.0;
+    if delay.abs() < least {
+        return Ok(0);
+    }
+    Ok(offset(&read.delays_of(&r.till, 20)?, delay, least))
 }
 
 #[cfg(test)]

@@ -206,9 +206,18 @@ pub fn erase(tx: Tx<'_>, cx: &Context<'_>, contact: &Contact) -> Result<Erased> 
     for address in addresses.iter().filter(|a| !a.is_empty()) {
         tx.put_erased(&cx.key.name_of(address), cx.now.wall)?;
     }
+    let stopped = tx.read().suppressed(Channel::Sms, &contact.phone)?.as_deref() == Some("sms_stop");
     let done = tx.erase(&contact.contact_id, &addresses, without_customer, cx.now.wall)?;
+    if stopped {
+        tx.suppress(Channel::Sms, &nameless(cx, &contact.phone), Suppress::SmsStop, cx.now.wall, "erasure")?;
+    }
     tx.audit(cx.now.wall, "", "erase", &contact.contact_id, &format!("{} receipts, {} messages cancelled", done.receipts, done.cancelled))?;
     Ok(done)
+}
+
+/// An address on the suppression list that nobody can read back.
+pub(super) fn nameless(cx: &Context<'_>, address: &str) -> String {
+    format!("#{}", crate::domain::ids::hex(&cx.key.name_of(address)))
 }
 
 /// A document without its customer.

@@ -197,8 +197,10 @@ pub fn reply(tx: Tx<'_>, cx: &Context<'_>, from: &str, text: &str, event_id: &st
             tx.suppress(Channel::Sms, &phone, Suppress::SmsStop, cx.now.wall, "reply")?;
         }
         Reply::Start => {
-            if tx.read().suppressed(Channel::Sms, &phone)?.as_deref() == Some("sms_stop") {
-                tx.unsuppress(Channel::Sms, &phone)?;
+            for address in [phone.clone(), people::nameless(cx, &phone)] {
+                if tx.read().suppressed(Channel::Sms, &address)?.as_deref() == Some("sms_stop") {
+                    tx.unsuppress(Channel::Sms, &address)?;
+                }
             }
         }
         Reply::Help | Reply::Other => {}

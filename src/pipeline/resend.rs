@@ -47,7 +47,8 @@ pub enum Answer {
 /// Decides and queues. One transaction.
 pub fn resend(tx: Tx<'_>, cx: &Context<'_>, receipt: &Receipt, ask: &Ask) -> Result<Answer> {
     let (config, now) = (cx.config, cx.now);
-    let before = tx.read().deliveries_of(receipt.row)?;
+    let mut before = tx.read().deliveries_of(receipt.row)?;
+    before.retain(|d| d.audience == Audience::Customer);
     let (channel, address) = match target(config, receipt, &before, ask) {
         Ok(target) => target,
         Err((code, why)) => return Ok(Answer::Refused(code, why)),
@@ -62,6 +63,13 @@ pub fn resend(tx: Tx<'_>, cx: &Context<'_>, receipt: &Receipt, ask: &Ask) -> Res
     }
     if let Some(why) = (Known { read: tx.read(), cx }).suppressed(channel, &address)?
         && let Some(refusal) = refuse(&why, ask)
+    {
+        return Ok(refusal);
+    }
+    // Who asked to be forgotten is not written to, but for an address that was typed at this very sale since.
+    if let Some(at) = tx.read().erased(&cx.key.name_of(&address))?
+        && (receipt.taken_at < at || (receipt.email != address && receipt.phone != address))
+        && let Some(refusal) = refuse("erased", ask)
     {
         return Ok(refusal);
     }

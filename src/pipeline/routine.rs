@@ -5,8 +5,8 @@
 //! missed come as one.
 
 use super::Context;
-use super::campaign;
 use super::queue::{self, About, Which};
+use super::{campaign, events};
 use crate::domain::ids::{ReceiptId, hash16};
 use crate::domain::message::{Audience, Kind};
 use crate::domain::notice;
@@ -19,6 +19,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The business day whose digest was made last.
 const DIGESTED: &str = "digested";
@@ -26,12 +27,24 @@ const DIGESTED: &str = "digested";
 /// When that was: what comes later of days before it is news.
 const DIGESTED_AT: &str = "digested_at";
 
+/// Since when sales are summed up instead of told one by one.
+const SUMMED: &str = "summed";
+
+/// So many posts within this are too many; then one for each [`SUMMARY`].
+const MANY: i64 = 20;
+const MANY_IN: Duration = Duration::from_secs(600);
+const SUMMARY: Duration = Duration::from_secs(900);
+
 /// Everything that is due.
 pub fn tick(tx: Tx<'_>, cx: &Context<'_>, online: bool) -> Result<bool> {
     campaign::finish(tx, cx)?;
-    let told = if online { alerts(tx, cx)? } else { false };
+    if !online {
+        return Ok(false); // what piles up meanwhile comes as one
+    }
+    let told = alerts(tx, cx)?;
     let digested = if cx.now.good { digest_when_due(tx, cx)? } else { false };
-    Ok(told || digested)
+    let sold = told_of_sales(tx, cx)?;
+    Ok(told || digested || sold)
 }
 
 // ---- alerts ----
@@ -86,6 +99,43 @@ fn digest_when_due(tx: Tx<'_>, cx: &Context<'_>) -> Result<bool> {
     digest(tx, cx, last)
 }
 
+/// The staff wanted to hear of each sale, and there were too many: one summary for each quarter of an hour.
+fn told_of_sales(tx: Tx<'_>, cx: &Context<'_>) -> Result<bool> {
+    let (Some(since), Some((channel, to))) = (tx.read().fact(SUMMED)?.and_then(|ms| ms.parse().ok()).map(UnixMs), events::staff(cx)) else {
+        return Ok(false);
+    };
+    if cx.now.wall.since(since) < SUMMARY {
+        return Ok(false);
+    }
+    let (n, total) = tx.read().sold_since(since, &cx.config.shop.currency)?;
+    if n == 0 {
+        tx.drop_fact(SUMMED)?; // it is quiet again: each sale is told
+        return Ok(false);
+    }
+    tx.put_fact(SUMMED, &cx.now.wall.0.to_string())?;
+    let zone = TimeZone::get(&cx.config.shop.timezone).unwrap_or(TimeZone::UTC);
+    let date = zone.to_datetime(cx.now.wall.instant()).date().to_string();
+    let day = notice::Day { date: date.clone(), sales: notice::Tally { n: n.unsigned_abs(), total }, ..notice::Day::default() };
+    let figures = notice::Digest { store: cx.config.shop.name.clone(), business_date: date, days: vec![day], version: 1 };
+    let body = put(tx, &document("digest", cx.now.wall, "", &figures))?;
+    let id = id_of("sales", &since.0.to_string(), cx.now.wall);
+    let about = About { receipt: None, id, body, at: cx.now.wall, thread: "", test: false };
+    let which = Which { slot: "sales", ..Which::default() };
+    Ok(queue::to_destination(tx, cx, &about, &which, Kind::Digest, Audience::Staff, (channel, &to))?.is_some())
+}
+
+/// Whether one more sale may be told by itself; where there were too many, summaries begin.
+pub(super) fn may_tell_sale(tx: Tx<'_>, cx: &Context<'_>) -> Result<bool> {
+    if tx.read().fact(SUMMED)?.is_some() {
+        return Ok(false);
+    }
+    let many = tx.read().staff_events_since(cx.now.wall - MANY_IN)? >= MANY;
+    if many {
+        tx.put_fact(SUMMED, &cx.now.wall.0.to_string())?;
+    }
+    Ok(!many)
+}
+
 /// Makes the digest of a business day, and of the days before it that were missed. False where it was made.
 pub fn digest(tx: Tx<'_>, cx: &Context<'_>, day: Date) -> Result<bool> {
     let Some(route) = cx.config.routes.get("digests").filter(|r| !r.disabled) else { return Ok(false) };
@@ -134,7 +184,7 @@ fn figures(tx: Tx<'_>, cx: &Context<'_>, day: Date, told: UnixMs) -> Result<Opti
     let sums = tx.read().day_sums(from, to)?;
     let channels = tx.read().day_channels(from, to)?;
     let offline = tx.read().offline_minutes(from, to.min(cx.now.wall))?;
-    let late = tx.read().came_late(told.max(from - std::time::Duration::from_secs(86_400)), from, to.min(cx.now.wall))?;
+    let late = tx.read().came_late(told.max(from - Duration::from_secs(86_400)), from, to.min(cx.now.wall))?;
     if sums.is_empty() && channels.is_empty() && offline == 0 && late.is_empty() {
         return Ok(None);
     }

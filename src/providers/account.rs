@@ -64,7 +64,7 @@ impl Account {
         match &self.wire {
             Wire::Http(provider) => http::host(provider.base_url()).is_some_and(|host| http::is_loopback(&host)),
             Wire::Smtp(smtp) => http::is_loopback(smtp.host()),
-            Wire::Capture(_) => true,
+            Wire::Folder(_) | Wire::Capture(_) => true,
         }
     }
 
@@ -74,6 +74,7 @@ impl Account {
         let outcome = match &self.wire {
             Wire::Http(provider) => self.over_http(provider.as_ref(), client, message, now).await,
             Wire::Smtp(smtp) => smtp.send(message, self.timeout).await,
+            Wire::Folder(folder) => folder.send(message, self.timeout).await,
             Wire::Capture(capture) => capture.send(message),
         };
         self.fit_to_show(outcome)

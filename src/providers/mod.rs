@@ -23,6 +23,7 @@ pub mod mailgun;
 pub mod mandrill;
 mod merge;
 pub mod postmark;
+pub mod publish;
 mod registry;
 pub mod sendgrid;
 pub mod ses;
@@ -125,6 +126,7 @@ static KINDS: &[&Kind] = &[
     &twilio::KIND,
     &vonage::KIND,
     &sns::KIND,
+    &publish::KIND,
     &capture::KIND,
 ];
 
@@ -144,6 +146,8 @@ pub enum Wire {
     Http(Box<dyn HttpProvider>),
     /// By a dialogue of its own.
     Smtp(smtp::Smtp),
+    /// By writing into a folder of this machine.
+    Folder(publish::Folder),
     /// Not at all: the test inbox.
     Capture(capture::Capture),
 }

@@ -65,9 +65,10 @@ fn of_shape(shape: &Shape, value: &Value) -> Option<Setting> {
         (Shape::Map(inner), Value::Table(table)) => table_of(table, |_| Some(inner)),
         (Shape::Table(keys), Value::Table(table)) => table_of(table, |name| keys.iter().find(|k| k.name == name).map(|k| &k.shape)),
         (Shape::Either(shapes), value) => shapes.iter().find_map(|s| of_shape(s, value)),
-        (Shape::Text | Shape::Socket | Shape::Url | Shape::TimeZone | Shape::Mailbox | Shape::Provider, Value::String(text)) => {
-            Some(Setting::Text(text.clone()))
-        }
+        (
+            Shape::Text | Shape::Path | Shape::Socket | Shape::Url | Shape::TimeZone | Shape::Mailbox | Shape::Provider,
+            Value::String(text),
+        ) => Some(Setting::Text(text.clone())),
         _ => None,
     }
 }

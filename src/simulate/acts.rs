@@ -46,8 +46,15 @@ impl World {
         let bytes = sale.to_string().into_bytes();
         let read = lan::sale(&bytes).map_err(|refusal| ScenarioError::Other(format!("sale {label}: {refusal:?}")))?;
         let receipt_id = ReceiptId::new(self.now().wall.0, random::bytes(self.random.as_ref()));
-        let posted =
-            Posted { body: Body::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key: None, event_id };
+        let posted = Posted {
+            body: Body::pack(&bytes),
+            document: None,
+            sale: read.value,
+            content: read.content,
+            receipt_id,
+            idempotency_key: None,
+            event_id,
+        };
         let origin = self.origin(&source);
         match self.unit(|tx, cx| intake::keep_sale(tx, cx, &origin, &posted))? {
             None => self.at(self.time + TILL_RETRY, Item::Happens(again)),

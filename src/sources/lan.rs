@@ -2,7 +2,7 @@
 //! file what they have, with a key or a Standard Webhooks signature.
 
 use crate::config::TypeKeys;
-use crate::config::key::{Shape, default, optional};
+use crate::config::key::{Shape, optional};
 use crate::domain::event::Event;
 use crate::domain::fault::Fault;
 use crate::domain::ids::{hash16, hex};
@@ -11,29 +11,7 @@ use crate::sources::{Decoded, Given, Kind, Moment, RECEIPTS, Raw, Setup, TEST, T
 use serde_json::Value;
 use std::sync::OnceLock;
 
-/// `type = "lan"`.
-pub const KEYS: TypeKeys = TypeKeys {
-    name: "lan",
-    doc: "Tills and scripts in the shop that post sales over HTTP with a token.",
-    channels: &[],
-    keys: &[
-        optional(
-            "tokens",
-            Shape::List(&Shape::Secret),
-            "Keys that are accepted at /v1/sales and /v1/events, the current and the previous one.",
-        ),
-        default(
-            "receipts",
-            Shape::Word(&["always", "registered", "on_request", "never"]),
-            "\"always\"",
-            "When customers get a receipt by themselves.",
-        ),
-        default("test", Shape::Bool, "false", "Its messages reach the test inbox only."),
-    ],
-    example: "tokens = [\"a-token-of-16-characters-or-more\"]",
-};
-
-/// The same with signatures and mapping, for whom wires them.
+/// What it is.
 pub static KIND: Kind = Kind {
     keys: TypeKeys {
         name: "lan",
@@ -167,6 +145,20 @@ pub fn sale(bytes: &[u8]) -> Result<Read<Sale>, Refusal> {
     let json = json(bytes)?;
     let sale = posted(&json).map_err(Refusal::Invalid)?;
     Ok(Read { value: sale, content: content(&json) })
+}
+
+/// The same; a member that the canonical sale does not have is a fault.
+pub fn sale_strictly(bytes: &[u8]) -> Result<Read<Sale>, Refusal> {
+    let json = json(bytes)?;
+    let mut faults = unknown_members(&json);
+    match posted(&json) {
+        Ok(sale) if faults.is_empty() => Ok(Read { value: sale, content: content(&json) }),
+        Ok(_) => Err(Refusal::Invalid(faults)),
+        Err(more) => {
+            faults.extend(more);
+            Err(Refusal::Invalid(faults))
+        }
+    }
 }
 
 /// The check of a sale from outside: what `source` would excuse is not excused.

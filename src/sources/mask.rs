@@ -23,6 +23,11 @@ pub struct Hits {
 }
 
 impl Hits {
+    /// All of them.
+    pub fn sum(&self) -> u32 {
+        self.cards.saturating_add(self.tracks).saturating_add(self.codes).saturating_add(self.benefits)
+    }
+
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         *self == Hits::default()

@@ -23,18 +23,22 @@ pub mod file_drop;
 pub mod lan;
 pub mod mapping;
 pub mod mask;
+pub mod network_tap;
 pub mod relay;
+pub mod serial_tap;
 pub mod shopify;
 pub mod shown;
 pub mod sign;
 pub mod smtp_in;
 pub mod square;
 pub mod stripe;
+pub mod tap;
 #[cfg(test)]
 mod tests;
 pub mod text;
 pub mod toast;
 pub mod value;
+pub mod ways;
 pub mod zapier;
 
 use crate::config::TypeKeys;
@@ -51,7 +55,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The types that a config may name: those whose running part is there.
-pub const CONFIGURED: &[TypeKeys] = &[lan::KEYS];
+pub fn configured() -> Vec<TypeKeys> {
+    KINDS.iter().map(|kind| kind.keys).filter(|keys| keys.name != smtp_in::KIND.keys.name).chain([relay::KEYS]).collect()
+}
 
 /// Every type of source that is known, in the fixed order.
 pub static KINDS: &[&Kind] = &[
@@ -64,6 +70,8 @@ pub static KINDS: &[&Kind] = &[
     &lan::KIND,
     &file_drop::KIND,
     &smtp_in::KIND,
+    &network_tap::KIND,
+    &serial_tap::KIND,
 ];
 
 /// The type of that name, as after `type =`.

@@ -101,6 +101,7 @@ impl Tx<'_> {
         gone += self.sql("DELETE FROM soft_bounce WHERE at < ?1")?.execute([(now - QUARTER).0])?;
         gone +=
             self.sql("DELETE FROM dedup WHERE key IN (SELECT key FROM dedup WHERE at < ?1 LIMIT ?2)")?.execute(((now - DEDUP).0, most))?;
+        gone += self.sql("DELETE FROM told WHERE at < ?1")?.execute([(now - DEDUP).0])?;
         gone += self.sql("DELETE FROM rollup WHERE hour < ?1")?.execute([(now - Duration::from_secs(90 * 86_400)).0 / 3_600_000])?;
         if gone > 0 {
             self.sql("PRAGMA incremental_vacuum(64)")?.query([])?.next()?;
@@ -109,14 +110,16 @@ impl Tx<'_> {
     }
 
     fn shed_raw_events(&self, before: UnixMs, most: u32) -> Result<usize> {
-        let mut old = self.sql("SELECT seq, body FROM raw_event WHERE at < ?1 AND state <> 'new' ORDER BY seq LIMIT ?2")?;
+        let mut old =
+            self.sql("SELECT seq, body FROM raw_event WHERE at < ?1 AND state NOT IN ('new', 'waiting') ORDER BY seq LIMIT ?2")?;
         let rows: Vec<(i64, i64)> =
             old.query_map((before.0, most), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
         for (seq, body) in &rows {
             self.sql("DELETE FROM raw_event WHERE seq = ?1")?.execute([seq])?;
+            self.drop_arrival(*seq)?;
             // The bytes of a posted sale are its receipt's document as well, those of an event its messages'.
             self.sql(
-                "DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.raw_event = ?2)
+                "DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.raw_event = ?2 AND receipt.body = ?1)
                  AND NOT EXISTS (SELECT 1 FROM message WHERE message.body = ?1)
                  AND NOT EXISTS (SELECT 1 FROM sighting s JOIN receipt r ON r.id = s.receipt WHERE s.raw_event = ?2 AND r.body = ?1)",
             )?

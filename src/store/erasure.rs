@@ -1,6 +1,7 @@
 //! Erasure: a person goes out of the store, and only names that nobody can read back stay.
 
 use super::inbox::Body;
+use super::lookups::is_arrival;
 use super::{Result, Tx};
 use crate::domain::time::UnixMs;
 use rusqlite::params;
@@ -73,15 +74,20 @@ impl Tx<'_> {
         };
         for (receipt, body, raw) in rows {
             self.sql("DELETE FROM buyer WHERE receipt = ?1")?.execute([receipt])?;
-            let told: Vec<i64> = {
+            let told: Vec<(i64, i64, String)> = {
                 let mut select = self.sql(
-                    "SELECT e.body FROM raw_event e WHERE e.seq = ?2 OR e.seq IN (SELECT raw_event FROM sighting WHERE receipt = ?1)",
+                    "SELECT e.seq, e.body, e.kind FROM raw_event e WHERE e.seq = ?2 OR e.seq IN (SELECT raw_event FROM sighting WHERE receipt = ?1)",
                 )?;
-                select.query_map((receipt, raw), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
+                let rows = select.query_map((receipt, raw), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+                rows.collect::<rusqlite::Result<_>>()?
             };
-            for body in told.into_iter().chain([body]) {
-                self.strip_body(body, strip)?;
+            for (seq, body, kind) in told {
+                match is_arrival(&kind) {
+                    true => self.purge_arrival(seq, body)?, // a vendor's form is nobody's to strip
+                    false => self.strip_body(body, strip)?,
+                }
             }
+            self.strip_body(body, strip)?;
             done.receipts += 1;
         }
         Ok(())
@@ -102,6 +108,13 @@ impl Tx<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What a source told, and what its vendor answered, goes whole.
+    fn purge_arrival(&self, seq: i64, body: i64) -> Result<()> {
+        self.drop_lookups(seq)?;
+        self.arrival_due(seq, None)?;
+        self.purge_body(body)
     }
 
     /// Bytes without the person; what cannot be read goes whole.

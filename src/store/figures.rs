@@ -36,6 +36,23 @@ impl Snapshot<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Sales that came since a moment: how many, and their sum in minor units of a currency.
+    pub fn sold_since(&self, since: UnixMs, currency: &str) -> Result<(i64, i64)> {
+        let mut select = self.sql(
+            "SELECT count(*), coalesce(sum(CASE WHEN currency = ?2 THEN total ELSE 0 END), 0) FROM receipt
+             WHERE id > (SELECT coalesce(max(id), 0) FROM receipt) - 20000 AND taken_at >= ?1 AND transaction_type = 'sale'",
+        )?;
+        Ok(select.query_row((since.0, currency), |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+
+    /// Messages to the staff about single events since a moment.
+    pub fn staff_events_since(&self, since: UnixMs) -> Result<i64> {
+        let mut select = self.sql(
+            "SELECT count(*) FROM message WHERE id > (SELECT coalesce(max(id), 0) FROM message) - 500 AND kind = 'staff_event' AND made_at >= ?1",
+        )?;
+        Ok(select.query_row([since.0], |row| row.get(0))?)
+    }
+
     /// Minutes within a time in which the line was down.
     pub fn offline_minutes(&self, from: UnixMs, to: UnixMs) -> Result<i64> {
         let mut select = self.sql(

@@ -147,6 +147,14 @@ impl Tx<'_> {
     }
 }
 
+impl Tx<'_> {
+    /// Lets a small thing go.
+    pub fn drop_fact(&self, name: &str) -> Result<()> {
+        self.sql("DELETE FROM fact WHERE name = ?1")?.execute([name])?;
+        Ok(())
+    }
+}
+
 impl Snapshot<'_> {
     /// The bytes of a body.
     pub fn body(&self, id: i64) -> Result<Vec<u8>> {
@@ -186,10 +194,10 @@ impl Snapshot<'_> {
         Ok(select.query_map((before.unwrap_or(i64::MAX), limit), raw_event)?.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Raw events that were kept but not decided yet, oldest first.
+    /// Raw events of tills that were kept but not decided yet, oldest first; those of sources are arrivals.
     pub fn undecided(&self, limit: u32) -> Result<Vec<RawEvent>> {
         let mut select = self
-            .sql("SELECT seq, at, source, kind, subject, body, state, reason FROM raw_event WHERE state = 'new' ORDER BY seq LIMIT ?1")?;
+            .sql("SELECT seq, at, source, kind, subject, body, state, reason FROM raw_event WHERE state = 'new' AND kind NOT IN ('hook', 'pull', 'file') ORDER BY seq LIMIT ?1")?;
         Ok(select.query_map([limit], raw_event)?.collect::<rusqlite::Result<_>>()?)
     }
 }

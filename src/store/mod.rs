@@ -25,6 +25,7 @@ pub mod error;
 mod figures;
 pub mod inbox;
 pub mod incidents;
+pub mod lookups;
 pub mod open;
 pub mod outbox;
 pub mod people;

@@ -51,6 +51,21 @@ pub struct Suppression {
     pub origin: String,
 }
 
+/// Which of them, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct FindSuppressions {
+    /// Only of this channel.
+    pub channel: Option<Channel>,
+    /// Only for this reason; empty: for any.
+    pub reason: String,
+    /// Part of the address; empty: any.
+    pub text: String,
+    /// Only what comes after this one.
+    pub after: Option<(UnixMs, String, String)>,
+    /// How many.
+    pub limit: u32,
+}
+
 /// Something that a person did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the columns' meaning stands in the schema
@@ -238,6 +253,18 @@ impl Snapshot<'_> {
         let mut select = self.sql("SELECT channel, address, reason, at, origin FROM suppression ORDER BY at DESC LIMIT ?1")?;
         let rows = select.query_map([limit], suppression)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Addresses that must not be written to, newest first.
+    pub fn find_suppressions(&self, find: &FindSuppressions) -> Result<Vec<Suppression>> {
+        let like = format!("%{}%", find.text.trim().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        let (at, channel, address) = find.after.clone().unwrap_or((UnixMs(i64::MAX), String::new(), String::new()));
+        let mut select = self.sql(
+            "SELECT channel, address, reason, at, origin FROM suppression WHERE (?1 IS NULL OR channel = ?1) AND (?2 = '' OR reason = ?2)
+             AND address LIKE ?3 ESCAPE '\\' AND (at < ?4 OR (at = ?4 AND (channel, address) > (?5, ?6))) ORDER BY at DESC, channel, address LIMIT ?7",
+        )?;
+        let values = params![find.channel.map(Channel::word), find.reason, like, at.0, channel, address, find.limit];
+        Ok(select.query_map(values, suppression)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Who did what to an object, oldest first.

@@ -2,6 +2,7 @@
 
 use super::receipts::{COLUMNS, Receipt, receipt};
 use super::{Result, Snapshot, Tx};
+use crate::domain::event::PRINT;
 use crate::domain::ids::ReceiptId;
 use crate::domain::time::UnixMs;
 use rusqlite::{OptionalExtension, params};
@@ -18,6 +19,16 @@ pub struct Sighting<'a> {
     pub total: i64,
     pub content: &'a [u8; 16],
     pub note: &'a str,
+}
+
+/// A sighting that is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the columns' meaning stands in the schema
+pub struct Seen {
+    pub source: String,
+    pub at: UnixMs,
+    pub total: i64,
+    pub note: String,
 }
 
 /// What a sale may be known by when another source tells of it.
@@ -58,6 +69,16 @@ impl Tx<'_> {
         self.sql("UPDATE receipt SET body = ?2 WHERE id = ?1")?.execute((receipt, body))?;
         Ok(())
     }
+
+    /// Takes away what was a receipt's document, unless a raw event has it.
+    pub fn drop_document(&self, receipt: i64, body: i64) -> Result<()> {
+        self.sql(
+            "DELETE FROM body WHERE id = ?2 AND NOT EXISTS (SELECT 1 FROM receipt r JOIN raw_event e ON e.seq = r.raw_event WHERE r.id = ?1 AND e.body = ?2)
+             AND NOT EXISTS (SELECT 1 FROM sighting s JOIN raw_event e ON e.seq = s.raw_event WHERE s.receipt = ?1 AND e.body = ?2)",
+        )?
+        .execute((receipt, body))?;
+        Ok(())
+    }
 }
 
 impl Snapshot<'_> {
@@ -65,6 +86,13 @@ impl Snapshot<'_> {
     pub fn receipt_of_native(&self, id: &str) -> Result<Option<Receipt>> {
         let sql = format!("SELECT {COLUMNS} WHERE receipt.id = (SELECT max(receipt) FROM native WHERE native.id = ?1)");
         Ok(self.sql(&sql)?.query_row([id], receipt).optional()?)
+    }
+
+    /// Receipts that have this id, the oldest first.
+    pub fn receipts_of_native(&self, id: &str, limit: u32) -> Result<Vec<Receipt>> {
+        let sql =
+            format!("SELECT {COLUMNS} WHERE receipt.id IN (SELECT receipt FROM native WHERE native.id = ?1) ORDER BY receipt.id LIMIT ?2");
+        Ok(self.sql(&sql)?.query_map((id, limit), receipt)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// The vendor's ids of a receipt.
@@ -108,6 +136,14 @@ impl Snapshot<'_> {
         Ok(all)
     }
 
+    /// Other sightings of a receipt, whole.
+    pub fn sightings(&self, receipt: i64) -> Result<Vec<Seen>> {
+        let mut select = self.sql("SELECT source, at, total, note FROM sighting WHERE receipt = ?1 ORDER BY at, raw_event LIMIT 100")?;
+        let seen =
+            |row: &rusqlite::Row<'_>| Ok(Seen { source: row.get(0)?, at: UnixMs(row.get(1)?), total: row.get(2)?, note: row.get(3)? });
+        Ok(select.query_map([receipt], seen)?.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Other sightings of a receipt: source, when, note.
     pub fn sightings_of(&self, receipt: i64) -> Result<Vec<(String, UnixMs, String)>> {
         let mut select = self.sql("SELECT source, at, note FROM sighting WHERE receipt = ?1 ORDER BY at, raw_event")?;
@@ -119,6 +155,21 @@ impl Snapshot<'_> {
     pub fn seen_before(&self, receipt: i64, content: &[u8; 16]) -> Result<bool> {
         let mut select = self.sql("SELECT EXISTS (SELECT 1 FROM sighting WHERE receipt = ?1 AND content = ?2)")?;
         Ok(select.query_row(params![receipt, content], |row| row.get(0))?)
+    }
+
+    /// Whether a raw event is another sighting of a receipt.
+    pub fn is_sighting(&self, raw_event: i64) -> Result<bool> {
+        let mut select = self.sql("SELECT EXISTS (SELECT 1 FROM sighting WHERE raw_event = ?1)")?;
+        Ok(select.query_row([raw_event], |row| row.get(0))?)
+    }
+
+    /// The print of a receipt, where a tap saw it: the tap, and the body with its bytes.
+    pub fn print_of(&self, receipt: i64) -> Result<Option<(String, i64)>> {
+        let mut select = self.sql(
+            "SELECT e.source, e.body FROM raw_event e WHERE e.kind = ?2 AND e.seq IN
+             (SELECT raw_event FROM receipt WHERE id = ?1 UNION SELECT raw_event FROM sighting WHERE receipt = ?1) ORDER BY e.seq LIMIT 1",
+        )?;
+        Ok(select.query_row((receipt, PRINT), |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
     }
 
     /// By how much the last sales of a till differ from when they came, in milliseconds, newest first.

@@ -85,10 +85,16 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// Reads a JSON body within its limit. The content type must be JSON's, and nothing may be encoded.
 pub async fn read_json(headers: &HeaderMap, body: Body, limit: usize) -> Answer<Vec<u8>> {
+    read_as(&["application/json"], headers, body, limit).await
+}
+
+/// The same for a body of one of these types.
+pub async fn read_as(types: &[&str], headers: &HeaderMap, body: Body, limit: usize) -> Answer<Vec<u8>> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", "send Content-Type: application/json"));
+    if !types.iter().any(|t| kind.eq_ignore_ascii_case(t)) {
+        let say = format!("send Content-Type: {}", types.join(" or "));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", say));
     }
     if headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding", "send the body without Content-Encoding"));

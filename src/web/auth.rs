@@ -4,9 +4,10 @@ use super::answer::Problem;
 use super::{Shared, serve::Peer};
 use crate::config::Config;
 use crate::config::checked::{IpNet, Rate, Receipts};
+use crate::domain::channel::Channel;
 use crate::domain::ids::sha256;
 use crate::observe::metrics::Counters;
-use crate::pipeline::intake::Origin;
+use crate::pipeline::intake::{self, Origin};
 use crate::sys::clock::Mono;
 use axum::extract::{Extension, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -112,21 +113,22 @@ impl Keys {
             }
         }
         for (name, source) in config.sources.iter().filter(|(_, s)| s.kind == "lan") {
-            let receipts = match source.settings.text("receipts") {
-                "registered" => Receipts::Registered,
-                "on_request" => Receipts::OnRequest,
-                "never" => Receipts::Never,
-                _ => Receipts::Always,
-            };
+            let origin = intake::origin_of(config, name);
             for key in source.settings.secrets("tokens") {
-                let test = source.settings.flag("test") || key.expose().starts_with("tp_test_");
-                let origin = Origin { till: name.clone(), source: name.clone(), test, receipts, overlaps: true };
+                let origin = Origin { test: origin.test || key.expose().starts_with("tp_test_"), ..origin.clone() };
                 by_hash.insert(sha256(key.expose().as_bytes()), (origin, Vec::new()));
             }
         }
         let public = config.http.public_url.as_deref().and_then(host_of_url);
-        let hosts = ["localhost", "tillpost.local"].into_iter().map(str::to_owned).chain(public).collect();
+        let links = config.channels.get(&Channel::Publish).map(|c| c.host.clone()).filter(|host| !host.is_empty());
+        let hosts = ["localhost", "tillpost.local"].into_iter().map(str::to_owned).chain(public).chain(links).collect();
         Keys { by_hash, buckets: Mutex::default(), rate: config.http.rate_limit, burst: config.http.rate_burst, hosts }
+    }
+
+    /// With what is left of each key's allowance: a reload is no fresh start.
+    pub fn after(self, old: &Keys) -> Keys {
+        let buckets = std::mem::take(&mut *old.buckets.lock().unwrap_or_else(PoisonError::into_inner));
+        Keys { buckets: Mutex::new(buckets), ..self }
     }
 
     fn who(&self, headers: &HeaderMap, peer: Peer) -> Result<Who, Problem> {

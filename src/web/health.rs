@@ -19,13 +19,15 @@ pub async fn status(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<
     who?.reads()?;
     let now = web.clock.now();
     let (counts, oldest) = figures(&web).await?;
-    let view = web.dispatch.view();
+    let (view, reloaded) = (web.dispatch.view(), web.reloaded());
     let providers: Vec<Value> = view
         .lanes
         .iter()
         .filter_map(|(name, word)| web.config().providers.get(name).map(|p| json!({"name": name, "type": p.kind, "state": word})))
         .collect();
-    let sources: Vec<Value> = web.config().tills.keys().map(|name| json!({"name": name, "type": "till"})).collect();
+    let config = web.config();
+    let tills = config.tills.keys().map(|name| json!({"name": name, "type": "till"}));
+    let sources: Vec<Value> = tills.chain(config.sources.iter().map(|(name, s)| web.inbound.shown(name, &s.kind))).collect();
     Ok(Json(json!({
         "schema": "tillpost.status/1",
         "online": view.online,
@@ -37,7 +39,9 @@ pub async fn status(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<
         "version": env!("CARGO_PKG_VERSION"),
         "config_version": web.config().version(),
         "safe_mode": web.config().safe_mode,
-        "config_last_good": web.config().last_good,
+        "config_last_good": web.config().last_good || !reloaded.problem.is_empty(),
+        "config_problem": Some(reloaded.problem).filter(|p| !p.is_empty()),
+        "config_needs_restart": reloaded.restart,
         "clock_good": now.good,
         "disk_free": free(&web),
         "started": web.started.wall.rfc3339(),
@@ -72,7 +76,7 @@ pub async fn metrics(State(web): State<Shared>, who: Answer<Who>) -> Answer<Resp
     who?.looks()?;
     let (counts, oldest) = figures(&web).await?;
     let (view, now, writer) = (web.dispatch.view(), web.clock.now(), web.writer.figures());
-    let text = metrics::text(&Scrape {
+    let mut text = metrics::text(&Scrape {
         counters: &web.counters,
         outbox: &counts,
         oldest_s: oldest.map_or(0, |at| i64::try_from(now.wall.since(at).as_secs()).unwrap_or(i64::MAX)),
@@ -85,6 +89,7 @@ pub async fn metrics(State(web): State<Shared>, who: Answer<Who>) -> Answer<Resp
         restarts: web.supervisor.restarts(),
         started: web.started.wall.0 / 1000,
     });
+    text.push_str(&metrics::sources(web.inbound.counters()));
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 

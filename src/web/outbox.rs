@@ -154,9 +154,3 @@ fn finish(tx: Tx<'_>, d: &Delivery, to: Is, act: Act, actor: &str, now: Now) -> 
     tx.audit(now.wall, actor, act.word(), &object, d.step_id().as_str())?;
     Ok(Some(Ok((to, receipt))))
 }
-
-/// `GET /v1/suppressions`
-pub async fn suppressions(State(web): State<Shared>, who: Answer<Who>) -> Answer<Json<Value>> {
-    who?.manages()?;
-    Ok(Json(web.readers.read(|read| shown::suppressions(read, 1000)).await?))
-}

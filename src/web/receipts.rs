@@ -12,7 +12,6 @@ use crate::domain::sale::Sale;
 use crate::domain::time::UnixMs;
 pub use crate::observe::shown::{decimal, state};
 use crate::observe::{shown, timeline as story};
-use crate::pipeline::intake;
 use crate::pipeline::resend::{self as again, Ask};
 use crate::sources::lan;
 use crate::store::receipts::{Find, Receipt};
@@ -48,13 +47,29 @@ pub async fn list(State(web): State<Shared>, who: Answer<Who>, Query(query): Que
     Ok(Json(web.readers.read(move |read| shown::receipts(read, &find, whole)).await?))
 }
 
-/// `GET /v1/receipts/{id}` with `.json` (default), `.html` or `.txt`.
+/// `GET /v1/receipts/{id}` with `.json` (default), `.html` or `.txt`; `.png` is the paper.
 pub async fn one(State(web): State<Shared>, who: Answer<Who>, Path(id): Path<String>) -> Answer<Response> {
     let who = who?;
     who.reads()?;
     let (id, form) = id.rsplit_once('.').unwrap_or((&id, "json"));
     let (receipt, document) = load(&web, id).await?;
+    if form == "png" {
+        return picture(&web, receipt.row).await;
+    }
     render(&web, &receipt, &document, form, who == Who::Owner)
+}
+
+/// The paper of a receipt that a tap saw printed, as a picture.
+async fn picture(web: &Web, receipt: i64) -> Answer<Response> {
+    let found = web.readers.read(move |read| {
+        let Some((tap, body)) = read.print_of(receipt)? else { return Ok(None) };
+        Ok(Some((tap, read.body(body)?)))
+    });
+    let none = || Problem::not_found("picture of this receipt: only a print that a tap took has one");
+    let (tap, bytes) = found.await?.ok_or_else(none)?;
+    let tap = web.taps.get(&tap).ok_or_else(none)?.tap();
+    let png = web.heavy.run(move || tap.picture(&bytes)).await.flatten().ok_or_else(none)?;
+    Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
 }
 
 /// A receipt and its document.
@@ -133,23 +148,6 @@ pub async fn timeline(State(web): State<Shared>, who: Answer<Who>, Path(id): Pat
     let id = receipt.receipt_id.to_string();
     let entries = web.readers.read(move |read| story::of(read, &receipt)).await?;
     Ok(Json(json!({"schema": "tillpost.timeline/1", "receipt_id": id, "timeline": entries})))
-}
-
-/// `GET /v1/receipts/{id}/explain`: what was looked at, and what decided.
-pub async fn explain(State(web): State<Shared>, who: Answer<Who>, Path(id): Path<String>) -> Answer<Json<Value>> {
-    who?.reads()?;
-    let (receipt, document) = load(&web, &id).await?;
-    let read = lan::sale(&document).map_err(|_| Problem::not_found("readable document"))?;
-    let (rules, now) = (web.pipeline(), web.clock.now());
-    let said = web
-        .readers
-        .read(move |snapshot| {
-            let origin = intake::origin_of(&rules.config, &receipt.till);
-            let decision = intake::preview(snapshot, &rules.at(now), &origin, &read.value)?;
-            shown::explanation(snapshot, &receipt, &decision.considered, decision.fresh)
-        })
-        .await?;
-    Ok(Json(said))
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,8 +1,10 @@
 //! `POST /v1/sales` and `POST /v1/events`: what tills say. Answered only after the commit.
 
-use super::Shared;
-use super::answer::{Answer, Problem, read_json};
+use super::answer::{Answer, Problem, read_as};
 use super::auth::Who;
+use super::{Shared, Web, hooks};
+use crate::config::Config;
+use crate::config::checked::{Settings, Source};
 use crate::domain::fault::Fault;
 use crate::domain::ids::ReceiptId;
 use crate::observe::metrics::Counters;
@@ -10,6 +12,7 @@ use crate::observe::shown;
 use crate::pipeline::events;
 use crate::pipeline::intake::{self, Kept, Origin, Posted};
 use crate::sources::lan::{self, Refusal};
+use crate::sources::{Setup, arts, canonical, mask};
 use crate::store::StoreError;
 use crate::store::inbox::Body as Packed;
 use crate::sys::random;
@@ -40,17 +43,31 @@ pub async fn post_sale(
     headers: HeaderMap,
     body: Body,
 ) -> Answer<Response> {
-    let origin = who?.till()?;
-    web.keys().take(&origin.till, web.clock.now().mono)?;
-    let bytes = read_json(&headers, body, web.config().http.body_limit).await?;
+    let large = body_size(&headers) > LARGE;
+    let (origin, bytes) = posted_by(&web, who, &headers, body, &["application/json", "application/xml", "text/xml"]).await?;
     let idempotency_key = idempotency_key(&headers)?;
     let now = web.clock.now();
     let receipt_id = ReceiptId::new(now.wall.0, random::bytes(web.random.as_ref()));
+    let (config, till, shared) = (web.config(), origin.till.clone(), web.clone());
     let read = move || {
-        let read = lan::sale(&bytes)?;
-        Ok(Posted { body: Packed::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key, event_id: None })
+        let (masked, hits) = mask::mask(&bytes, false);
+        count_masked(&shared, hits);
+        let xml = if is_xml(&headers) { Some(one_of_xml(&config, &till, &masked)?) } else { None };
+        let json = xml.as_deref().unwrap_or(&masked);
+        let strict = config.sources.get(&till).is_some_and(|source| source.strict);
+        let read = if strict { lan::sale_strictly(json)? } else { lan::sale(json)? };
+        let document = xml.as_deref().map(Packed::pack);
+        Ok(Posted {
+            body: Packed::pack(&masked),
+            document,
+            sale: read.value,
+            content: read.content,
+            receipt_id,
+            idempotency_key,
+            event_id: None,
+        })
     };
-    let posted = match body_size(&headers) > LARGE {
+    let posted = match large {
         true => web
             .heavy
             .run(read)
@@ -67,6 +84,45 @@ pub async fn post_sale(
     }
     let kept = keep(&web, origin, posted).await.inspect_err(|_| Counters::count(&web.counters.unavailable))?;
     answer(&web, kept)
+}
+
+/// Who posts, by a key or by a signature over the bytes, and the bytes.
+async fn posted_by(web: &Shared, who: Answer<Who>, headers: &HeaderMap, body: Body, types: &[&str]) -> Answer<(Origin, Vec<u8>)> {
+    let (limit, mono) = (web.config().http.body_limit, web.clock.now().mono);
+    let signed = headers.contains_key("webhook-signature") && !headers.contains_key(header::AUTHORIZATION);
+    if signed {
+        let bytes = read_as(types, headers, body, limit).await?;
+        let origin = hooks::signer(web, headers, &bytes)?;
+        return web.keys().take(&origin.till, mono).map(|()| (origin, bytes));
+    }
+    let origin = who?.till()?;
+    web.keys().take(&origin.till, mono)?;
+    Ok((origin, read_as(types, headers, body, limit).await?))
+}
+
+fn count_masked(web: &Web, hits: mask::Hits) {
+    if !hits.is_empty() {
+        web.counters.masked.fetch_add(u64::from(hits.sum()), Ordering::Relaxed);
+    }
+}
+
+fn is_xml(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().ends_with("/xml")
+}
+
+/// The one sale that an ARTS document holds, as canonical JSON.
+fn one_of_xml(config: &Config, till: &str, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let bare = Source { kind: "lan".into(), sends_receipt_itself: false, strict: false, settings: Settings::default() };
+    let source = config.sources.get(till).unwrap_or(&bare);
+    let setup = Setup { name: till, source, shop: &config.shop, rules: "" };
+    let all = arts::transactions(bytes, &setup).map_err(Refusal::Invalid)?;
+    let say = |code, text: &str| Refusal::Invalid(vec![Fault::new("", code, text)]);
+    match all.as_slice() {
+        [Some(sale)] => Ok(canonical::prune(sale.clone()).to_string().into_bytes()),
+        [None] => Err(say("no_receipt", "the transaction is voided or suspended: it has no receipt")),
+        _ => Err(say("one_transaction", "send one transaction at a time; several go to /hooks/SOURCE of a lan source")),
+    }
 }
 
 /// Keeps and decides in one transaction; where deciding fails, the raw event alone is kept.
@@ -136,14 +192,15 @@ async fn dry_run(web: &Shared, origin: Origin, posted: Posted) -> Answer<Respons
 
 /// `POST /v1/events`
 pub async fn post_event(State(web): State<Shared>, who: Answer<Who>, headers: HeaderMap, body: Body) -> Answer<Json<Value>> {
-    let origin = who?.till()?;
-    web.keys().take(&origin.till, web.clock.now().mono)?;
     if web.no_room.load(Ordering::Relaxed) {
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "disk_full", "the disk is almost full: only sales are taken");
         return Err(Problem { retry_after: Some(60), ..problem });
     }
-    let bytes = read_json(&headers, body, web.config().http.body_limit).await?;
-    let read = lan::event(&bytes).map_err(refused)?;
+    let (origin, bytes) = posted_by(&web, who, &headers, body, &["application/json"]).await?;
+    let (masked, hits) = mask::mask(&bytes, false);
+    count_masked(&web, hits);
+    let read = lan::event(&masked).map_err(refused)?;
+    let bytes = masked.into_owned();
     let (rules, now, id) = (web.pipeline(), web.clock.now(), read.value.id.clone());
     let kept = web.writer.run(move |tx| events::keep(tx, &rules.at(now), &origin, &read.value, &bytes, &read.content)).await?;
     match kept {
@@ -170,6 +227,10 @@ pub async fn raw_event(State(web): State<Shared>, who: Answer<Who>, Path(seq): P
 pub async fn replay(State(web): State<Shared>, who: Answer<Who>, Path(seq): Path<i64>) -> Answer<Json<Value>> {
     who?.manages()?;
     let (rules, now) = (web.pipeline(), web.clock.now());
+    if hooks::again(&web, seq).await? {
+        let after = web.readers.read(move |read| read.raw_event(seq)).await?;
+        return Ok(Json(json!({"seq": seq, "dry": false, "state": after.map(|e| e.state)})));
+    }
     let said = web
         .writer
         .run(move |tx| {
@@ -192,6 +253,12 @@ pub async fn replay(State(web): State<Shared>, who: Answer<Who>, Path(seq): Path
 pub async fn schema(who: Answer<Who>) -> Answer<Response> {
     who?.looks()?;
     Ok(([(header::CONTENT_TYPE, "application/schema+json")], include_str!("../../config/schema/sale.json")).into_response())
+}
+
+/// `GET /schema/event.json`
+pub async fn event_schema(who: Answer<Who>) -> Answer<Response> {
+    who?.looks()?;
+    Ok(([(header::CONTENT_TYPE, "application/schema+json")], include_str!("../../config/schema/event.json")).into_response())
 }
 
 fn refused(refusal: Refusal) -> Problem {

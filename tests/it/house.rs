@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("sys", &["domain"]),
+    ("printer", &["domain"]),
     ("config", &["domain", "sys"]),
     ("http", &["domain", "sys"]),
     ("store", &["domain", "sys"]),
@@ -39,6 +40,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "sys",
             "web",
             "simulate",
+            "printer",
         ],
     ),
     (
@@ -57,6 +59,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "config",
             "sys",
             "simulate",
+            "printer",
         ],
     ),
 ];

@@ -74,7 +74,7 @@ pub struct Running {
     pub address: SocketAddr,
     agent: Option<Agent>,
     runtime: tokio::runtime::Runtime,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Running {
@@ -83,7 +83,12 @@ impl Running {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let agent = runtime.block_on(Agent::start(config(folder.path()), outside)).unwrap();
-        Running { address: agent.address, agent: Some(agent), runtime, _folder: folder }
+        Running { address: agent.address, agent: Some(agent), runtime, folder }
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        self.folder.path()
     }
 
     /// One request on a connection of its own. `Host` is the agent's address.
@@ -104,6 +109,13 @@ impl Running {
         let status = lines.next().and_then(|l| l.split(' ').nth(1)).and_then(|s| s.parse().ok()).unwrap_or(0);
         let headers = lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())).collect();
         Reply { status, headers, body: body.to_owned() }
+    }
+
+    /// With the till's key; the answer as JSON.
+    pub fn api(&self, path: &str) -> Value {
+        let reply = self.ask("GET", path, &[("Authorization", &format!("Bearer {KEY}"))], "");
+        assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+        reply.json()
     }
 
     /// A page.

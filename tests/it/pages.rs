@@ -54,12 +54,12 @@ impl Courier for Carries {
 }
 
 fn shop() -> Running {
-    Running::start(Outside { courier: Some(Arc::new(Carries(Arc::default()))), demo: None })
+    Running::start(Outside { courier: Some(Arc::new(Carries(Arc::default()))), demo: None, sources: None })
 }
 
 fn demo() -> (Running, Arc<World>) {
     let world = Arc::new(World::default());
-    (Running::start(Outside { courier: Some(Arc::new(Carries(world.clone()))), demo: Some(world.clone()) }), world)
+    (Running::start(Outside { courier: Some(Arc::new(Carries(world.clone()))), demo: Some(world.clone()), sources: None }), world)
 }
 
 /// The token in a page's forms.

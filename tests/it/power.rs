@@ -122,7 +122,15 @@ impl World {
         self.posted.insert(number.clone());
         (
             number,
-            Posted { body: Body::pack(&bytes), sale: read.value, content: read.content, receipt_id, idempotency_key: None, event_id: None },
+            Posted {
+                body: Body::pack(&bytes),
+                document: None,
+                sale: read.value,
+                content: read.content,
+                receipt_id,
+                idempotency_key: None,
+                event_id: None,
+            },
         )
     }
 

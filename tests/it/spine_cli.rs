@@ -19,7 +19,7 @@ fn the_command_line_reads_and_acts_through_the_agent() {
         (vec!["receipt", "list"], vec![&id]),
         (vec!["receipt", "show", &id], vec!["Received and stored", "Handed to main"]),
         (vec!["outbox", "list"], vec!["accepted", "lee@example.org", "main"]),
-        (vec!["explain", &id], vec!["state: accepted", "it would go this way"]),
+        (vec!["explain", &id], vec!["state: accepted", "it goes this way", "next: "]),
         (vec!["event", "list"], vec!["sale.completed", "front", "done"]),
         (vec!["suppress", "list"], vec![]),
         (vec!["provider", "list"], vec!["main", "smtp"]),
@@ -97,9 +97,14 @@ fn without_an_agent_the_database_is_only_read() {
         let (code, out, err) = agent.cli(&["receipt", "show", &id]);
         assert_eq!(code, 0, "{err}");
         assert!(out.contains("Handed to main") && err.contains("no agent runs"), "{out}{err}");
-        for args in
-            [vec!["receipt", "resend", &id], vec!["outbox", "discard", "tp_0.10", "-y"], vec!["provider", "list"], vec!["explain", &id]]
-        {
+        let (code, out, _) = agent.cli(&["explain", &number]);
+        assert!(code == 0 && out.contains("was accepted") && out.contains("next: Nothing"), "{out}");
+        for args in [
+            vec!["receipt", "resend", &id],
+            vec!["outbox", "discard", "tp_0.10", "-y"],
+            vec!["provider", "list"],
+            vec!["suppress", "add", "email", "x@example.org"],
+        ] {
             assert_eq!(agent.cli(&args).0, 6, "{args:?}");
         }
         assert!(files() == before, "the database was written to");

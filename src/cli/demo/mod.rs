@@ -69,7 +69,7 @@ async fn life(folder: PathBuf) -> u8 {
             }
         };
         log::start(&config.agent.log, None);
-        let outside = Outside { courier: Some(Arc::new(DemoCourier(world.clone()))), demo: Some(world.clone()) };
+        let outside = Outside { courier: Some(Arc::new(DemoCourier(world.clone()))), demo: Some(world.clone()), sources: None };
         match Agent::start(config, outside).await {
             Ok(agent) => {
                 started = Some(Ok(agent));

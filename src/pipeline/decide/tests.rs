@@ -41,7 +41,7 @@ impl People for Book {
 fn config(routing: Value) -> Config {
     let config =
         json!({"shop": {"name": "Corner Mart", "country": "US", "region": "US-NY", "timezone": "America/New_York"}, "routing": routing});
-    from_json(&config, &Kinds { sources: Vec::new(), providers: Vec::new() }, true).unwrap()
+    from_json(&config, &Kinds::default(), true).unwrap()
 }
 
 struct Case {

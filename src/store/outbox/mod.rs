@@ -9,6 +9,7 @@ mod told;
 
 use super::inbox::Body;
 use super::{Result, StoreError, Tx};
+use crate::domain::address::mask;
 use crate::domain::channel::Channel;
 use crate::domain::delivery::State;
 use crate::domain::ids::{IntentId, ReceiptId, StepId};
@@ -135,6 +136,12 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// Where it goes, as lists and logs may show it: a customer's address masked, a destination of the shop's own
+    /// by its name.
+    pub fn shown_to(&self) -> String {
+        if self.audience == Audience::Customer { mask(&self.address) } else { self.address.clone() }
+    }
+
     /// The id that providers, pages and the API use, for the provider it is at.
     pub fn step_id(&self) -> StepId {
         StepId::new(&self.intent, self.step, self.ordinal)

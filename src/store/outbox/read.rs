@@ -52,6 +52,15 @@ impl Snapshot<'_> {
         Ok(select.query_row(params![d.thread, d.sold_at.0, d.message, d.channel.word()], |row| row.get(0))?)
     }
 
+    /// Whether it waits behind an earlier word on the same order.
+    pub fn waits_behind(&self, d: &Delivery) -> Result<bool> {
+        let mut select = self.sql(
+            "SELECT EXISTS (SELECT 1 FROM message e JOIN delivery x ON x.id BETWEEN e.id * 16 AND e.id * 16 + 15 WHERE e.thread = ?1
+             AND ?1 <> '' AND (e.sold_at, e.id) < (?2, ?3) AND x.channel = ?4 AND x.state IN ('ready', 'retry', 'sending', 'held'))",
+        )?;
+        Ok(select.query_row(params![d.thread, d.sold_at.0, d.message, d.channel.word()], |row| row.get(0))?)
+    }
+
     /// The newest moment that a message of an order or the like speaks of.
     pub fn thread_newest(&self, thread: &str) -> Result<Option<UnixMs>> {
         let newest: Option<i64> =

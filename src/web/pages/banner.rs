@@ -59,6 +59,10 @@ pub fn of(web: &Web, view: &View, waiting: i64, say: &Say) -> Option<Banner> {
         let banner = say_so("amber", "held", "This box is not set up yet: sales are stored, nothing is sent. Next:".into());
         return Some(Banner { command: "tillpost init", ..banner });
     }
+    if web.config().last_good || !web.reloaded().problem.is_empty() {
+        let banner = say_so("amber", "held", "The config files are wrong: the settings from before hold. What to mend:".into());
+        return Some(Banner { command: "tillpost config check", ..banner });
+    }
     if !view.online {
         return Some(offline(waiting, &say.clock(view.since)));
     }

@@ -158,7 +158,7 @@ fn rows(read: Snapshot<'_>, config: &Config, online: bool, say: &Say) -> Result<
         rows.push(Row {
             id: d.step_id().to_string(),
             receipt: receipt.as_ref().map(|r| r.receipt_id.to_string()).unwrap_or_default(),
-            to: crate::domain::address::mask(&d.address),
+            to: d.shown_to(),
             total: receipt.map(|r| say.money(r.total, &r.currency)).unwrap_or_default(),
             status: status::of(config, &d, online, say),
         });

@@ -4,7 +4,6 @@ use super::frame::{Frame, Shown, Visitor, page};
 use super::say::Say;
 use super::status::catches;
 use crate::dispatch::TEST_INBOX;
-use crate::domain::address::mask;
 use crate::domain::content::Content;
 use crate::domain::delivery::State as Is;
 use crate::domain::text::one_line;
@@ -109,19 +108,20 @@ fn content(read: Snapshot<'_>, d: &Delivery) -> Result<Option<Content>> {
 pub fn line(d: &Delivery, content: &Content, say: &Say) -> Line {
     let (sms, subject) = match content {
         Content::Email(mail) => (false, mail.subject.clone()),
+        Content::Page(page) => (false, one_line(&page.token, 120)),
         Content::Sms(sms) => (true, sms.text.clone()),
-        other if other.headline().is_empty() => (false, one_line(&other.plain(), 120)),
-        other => (false, other.headline().to_owned()),
+        other if other.headline().is_empty() => (true, one_line(&other.plain(), 120)),
+        other => (true, other.headline().to_owned()),
     };
     let at = d.ended_at.or(d.composed_at).unwrap_or(d.made_at);
-    Line { id: d.step_id().to_string(), sms, to: mask(&d.address), subject, at: say.clock(at) }
+    Line { id: d.step_id().to_string(), sms, to: d.shown_to(), subject, at: say.clock(at) }
 }
 
 /// A message with everything. Its recipient is shown whole only where it cannot be a customer.
 pub fn message(read: Snapshot<'_>, d: &Delivery, content: &Content, say: &Say, whole: bool) -> Result<Message> {
     let line = line(d, content, say);
     let receipt = read.receipt_at(d.receipt)?.map(|r| r.receipt_id.to_string()).unwrap_or_default();
-    let to = if whole || d.test { d.address.clone() } else { mask(&d.address) };
+    let to = if whole || d.test { d.address.clone() } else { d.shown_to() };
     let at = d.composed_at.unwrap_or(d.made_at).instant().to_string();
     let mut headers = vec![("To".to_owned(), to), ("Date".to_owned(), at), ("Message-ID".to_owned(), format!("tp_{}", d.intent.short()))];
     Ok(match content {

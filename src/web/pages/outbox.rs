@@ -5,7 +5,6 @@ use super::frame::{Frame, Shown, Visitor, page};
 use super::say::Say;
 use super::status::{self, Status};
 use crate::config::Config;
-use crate::domain::address::mask;
 use crate::domain::channel::Channel;
 use crate::domain::delivery::State as Is;
 use crate::domain::time::{UnixMs, for_people};
@@ -181,7 +180,7 @@ fn row(read: Snapshot<'_>, d: &Delivery, view: &View<'_>) -> Result<Row> {
         id: d.step_id().to_string(),
         receipt: receipt.as_ref().map(|r| r.receipt_id.to_string()).unwrap_or_default(),
         total: receipt.map(|r| view.say.money(r.total, &r.currency)).unwrap_or_default(),
-        to: mask(&d.address),
+        to: d.shown_to(),
         channel: d.channel.word(),
         provider: d.provider.clone(),
         made: view.say.clock(d.made_at),

@@ -17,7 +17,7 @@ use crate::store::outbox::Delivery;
 use crate::store::receipts::{Find, Receipt};
 use crate::web::answer::{Answer, Problem};
 use crate::web::receipts::{ask_again, load, render};
-use crate::web::{Shared, Web, outbox};
+use crate::web::{Shared, Web, explain, links, outbox};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
@@ -48,7 +48,11 @@ struct One {
     /// Where it goes when it is sent again; empty: nowhere is known.
     target: String,
     notice: Option<Notice>,
+    /// The customer's link: where the world sees it, else on the box itself.
+    link: String,
     story: Vec<Told>,
+    /// What decided, sentence by sentence; and for each message its own.
+    why: Vec<(String, Vec<String>)>,
 }
 
 /// What came of what was pressed.
@@ -110,11 +114,30 @@ async fn view(web: &Shared, id: &str, pressed: &str, refusal: Option<String>) ->
         last4: receipt.last4.clone(),
         target: target(&receipt, &deliveries),
         story: story.iter().filter_map(|e| told(e, &frame.say)).collect(),
+        link: link(web, &receipt),
+        why: why(web, &receipt).await?,
         status,
         notice,
     };
     let frame = if refused { frame.still() } else { frame };
     Ok(page(StatusCode::OK, "receipt.html", &frame, one))
+}
+
+/// What decided: of the sale, then of each way with what comes next.
+async fn why(web: &Web, receipt: &Receipt) -> Answer<Vec<(String, Vec<String>)>> {
+    let said = explain::of_receipt(web, receipt).await?;
+    let mut all = vec![("The sale".to_owned(), said.sentences)];
+    for d in said.deliveries {
+        let mut sentences = d.sentences;
+        sentences.push(format!("Next: {}", d.next));
+        all.push((format!("{} by {} to {}", d.kind.replace('_', " "), d.channel, d.to), sentences));
+    }
+    Ok(all)
+}
+
+fn link(web: &Web, receipt: &Receipt) -> String {
+    let token = links::token_of(web, receipt);
+    links::public(&web.config(), &token).unwrap_or_else(|| format!("/t/{token}"))
 }
 
 fn target(r: &Receipt, deliveries: &[Delivery]) -> String {
@@ -124,7 +147,7 @@ fn target(r: &Receipt, deliveries: &[Delivery]) -> String {
 
 fn notice(web: &Web, d: &Delivery, frame: &Frame) -> Notice {
     let now = web.clock.now().wall;
-    let to = mask(&d.address);
+    let to = d.shown_to();
     let left = d.due.since(now).min(UNDO);
     if d.state == Is::Ready && !left.is_zero() {
         let undo = d.step_id().to_string();
