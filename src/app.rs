@@ -8,6 +8,7 @@ mod access;
 mod arrivals;
 mod folders;
 mod lookups;
+mod polls;
 mod pull;
 mod reload;
 mod taps;
@@ -337,6 +338,8 @@ fn housekeeping(web: &Arc<Web>, supervisor: &Supervisor, unclean: bool) {
     supervisor.spawn("housekeeping", Restart::OnFailure, move |stop| keep_house(shared.clone(), stop));
     let shared = web.clone();
     supervisor.spawn("routine", Restart::OnFailure, move |stop| keep_time(shared.clone(), stop));
+    let shared = web.clone();
+    supervisor.spawn("polls", Restart::OnFailure, move |stop| polls::serve(shared.clone(), stop));
     if unclean {
         let shared = web.clone();
         supervisor.spawn("check", Restart::Never, move |_| check(shared.clone()));

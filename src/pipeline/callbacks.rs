@@ -8,6 +8,7 @@
 use super::reports::{self, Report, What};
 use super::{Context, believable, people};
 use crate::domain::channel::Channel;
+use crate::domain::delivery::State;
 use crate::domain::ids::dedup_key;
 use crate::domain::outcome::Suppress;
 use crate::domain::time::UnixMs;
@@ -146,6 +147,10 @@ fn act(
     let Some(d) = the_delivery(tx, cx, provider, one, by_our_id, theirs, at)? else {
         return unknown(tx, cx, provider, one, what, taken);
     };
+    if matches!(what, What::Accepted | What::Deferred) && !matches!(d.state, State::Uncertain | State::Retry) {
+        taken.repeats += 1; // it is known to be there
+        return Ok(());
+    }
     if what == What::Failed
         && let Some(why) = one.suppress
     {
@@ -166,7 +171,7 @@ fn act(
 
 /// Scanners and pictures' proxies fetch within seconds of the delivery; people do not.
 fn opened_at_once(d: &Delivery, at: UnixMs) -> bool {
-    let delivered = d.ended_at.filter(|_| d.state == crate::domain::delivery::State::Delivered);
+    let delivered = d.ended_at.filter(|_| d.state == State::Delivered);
     delivered.is_some_and(|delivered| at >= delivered && at.since(delivered) < Duration::from_secs(10))
 }
 
@@ -202,7 +207,8 @@ fn address(cx: &Context<'_>, recipient: &str) -> (Channel, String) {
 /// Nothing that we sent, or it is gone by now: what the provider says of the address still holds.
 fn unknown(tx: Tx<'_>, cx: &Context<'_>, provider: &str, one: &Told, what: What, taken: &mut Taken) -> Result<()> {
     if !one.key.is_empty() {
-        let key = dedup_key("report", &[provider, &one.key, what.word()]);
+        // Not the key of a report that was acted on: it may be told again once the message is known.
+        let key = dedup_key("unknown report", &[provider, &one.key, what.word()]);
         if tx.read().recall(&key)?.is_some() {
             taken.repeats += 1;
             return Ok(());

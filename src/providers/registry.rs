@@ -1,7 +1,7 @@
 //! The registry: every account by its name, with the client that reaches them and the certificates that
 //! their reports are verified by. It decides nothing; what an answer means is the account's.
 
-use super::callback::{Call, Refusal, Report};
+use super::callback::{Call, Event, Refusal, Report};
 use super::{Account, Found, Health, Known, UnixMs};
 use crate::domain::content::Outgoing;
 use crate::domain::outcome::{Class, Outcome, Scope};
@@ -60,6 +60,14 @@ impl Registry {
     /// See [`Account::probe`].
     pub async fn probe(&self, name: &str, now: UnixMs) -> Option<Health> {
         self.get(name)?.probe(&self.http, now).await
+    }
+
+    /// See [`Account::poll`].
+    pub async fn poll(&self, name: &str, since: UnixMs, now: UnixMs) -> (Vec<Event>, Option<Outcome>) {
+        match self.get(name) {
+            Some(account) => account.poll(&self.http, since, now).await,
+            None => (Vec::new(), None),
+        }
     }
 
     /// Verifies and reads a call of the provider. Nothing is fetched: the certificate that is missing is named.

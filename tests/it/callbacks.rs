@@ -264,6 +264,63 @@ fn what_the_provider_has_is_not_sent_again() {
     assert_eq!(agent.state("R-1"), "delivered");
 }
 
+#[test]
+fn a_box_that_nobody_can_call_asks() {
+    let stub = Stub::start(|asked| {
+        Some(match asked.method.as_str() {
+            "POST" if asked.path.ends_with("/Messages.json") => (201, json!({"sid": "SM0001", "status": "queued"})),
+            "POST" => (200, json!({"ErrorCode": 0, "MessageID": "m1", "Message": "OK"})),
+            _ if asked.path.contains("/Messages.json") => (200, json!({"messages": []})),
+            _ => (200, json!({"Bounces": [], "Suppressions": []})),
+        })
+    });
+    let base = format!("base_url = \"http://127.0.0.1:{}\"\n", stub.port);
+    let texts = format!("type = \"twilio\"\n{base}account_sid = \"AC0123456789abcdef0123456789abcdef\"\nauth_token = \"12345\"");
+    let mut agent = Setup::silent()
+        .set("providers.mail", &format!("type = \"postmark\"\n{base}server_token = \"t\""))
+        .set("providers.texts", &texts)
+        .set("channels.email", "from = \"Corner Mart <receipts@cmart.example>\"\nproviders = [\"mail\"]")
+        .set("channels.sms", "from = \"+12125550199\"\nproviders = [\"texts\"]")
+        .start();
+    let mut both = sale("R-1", "lee@example.org");
+    both["customer"]["phone"] = PHONE.into();
+    both["receipt_date_time"] = now_rfc3339().into();
+    agent.sold(&both);
+    until("it is accepted", || (agent.state("R-1") == "accepted").then_some(()));
+    until("each list was asked for", || (stub.asked("GET", "/dump").len() >= 2).then_some(()));
+
+    // The mail bounced, the text that follows is delivered, and somebody answers STOP. It asks when it starts.
+    stub.answers(|asked| {
+        let text = |sid: &str, direction: &str, status: &str| {
+            json!({"sid": sid, "direction": direction, "status": status, "body": "Stop", "from": "+12125550102", "to": PHONE,
+                "error_code": null, "date_updated": null, "date_sent": null})
+        };
+        let gone = json!([{"EmailAddress": "lee@example.org", "SuppressionReason": "HardBounce", "CreatedAt": now_rfc3339()}]);
+        Some(match asked.method.as_str() {
+            "POST" => (201, json!({"sid": "SM0001", "status": "queued"})),
+            _ if asked.path.contains("/Messages.json") => {
+                (200, json!({"messages": [text("SM0001", "outbound-api", "delivered"), text("SM9", "inbound", "received")]}))
+            }
+            _ if asked.path.contains("outbound") => (200, json!({"Suppressions": gone})),
+            _ => (200, json!({"Bounces": [], "Suppressions": []})),
+        })
+    });
+    agent.stop();
+    agent.start();
+    until("a text", || stub.asked("POST", "/Messages.json").into_iter().next());
+    until("both are blocked", || (suppressed(&agent).len() == 2).then_some(()));
+    let all = suppressed(&agent);
+    assert!(
+        all.contains(&("lee@example.org".into(), "hard_bounce".into())) && all.contains(&("+12125550102".into(), "sms_stop".into())),
+        "{all:?}"
+    );
+    until("it is accepted", || ["accepted", "delivered"].contains(&agent.state("R-1").as_str()).then_some(()));
+    agent.stop();
+    agent.start();
+    until("it is delivered", || (agent.state("R-1") == "delivered").then_some(()));
+    assert_eq!(stub.asked("POST", "/Messages.json").len(), 1, "a bounce that is listed again sends nothing again");
+}
+
 fn now_rfc3339() -> String {
     tillpost::domain::time::UnixMs(seconds() * 1000).rfc3339()
 }
