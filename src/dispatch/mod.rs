@@ -191,6 +191,7 @@ impl Core {
     /// Gives how many became uncertain.
     pub fn boot(&mut self, tx: Tx<'_>, now: Now) -> Result<u32> {
         tx.align_deadlines(None, now.wall)?;
+        self.stop_paused(tx)?;
         // A restart gives no account a fresh start: what left a moment ago still counts against its rate.
         for (provider, at) in tx.read().last_attempts()? {
             if let Some(lane) = self.lanes.get_mut(&provider) {
@@ -205,6 +206,7 @@ impl Core {
         self.lanes = self.new_lanes(now);
         self.domains.clear();
         self.asking = lookups::Asking::default();
+        self.stop_paused(tx)?;
         tx.doubt_in_flight(now.wall)
     }
 
@@ -213,9 +215,27 @@ impl Core {
         self.lanes.iter().map(|(name, lane)| (name.clone(), lane.word(now))).collect()
     }
 
-    /// A person mended a provider: it is tried at once.
+    /// A person mended a provider, or ends its pause: it is tried at once.
     pub fn resume(&mut self, provider: &str) -> bool {
-        self.lanes.get_mut(provider).map(Lane::resume).is_some()
+        let Some(lane) = self.lanes.get_mut(provider) else { return false };
+        lane.stop(false);
+        lane.resume();
+        true
+    }
+
+    /// A person pauses a provider: nothing goes to it until it is resumed.
+    pub fn pause(&mut self, provider: &str) {
+        if let Some(lane) = self.lanes.get_mut(provider) {
+            lane.stop(true);
+        }
+    }
+
+    /// What a person paused stays so over a restart.
+    fn stop_paused(&mut self, tx: Tx<'_>) -> Result<()> {
+        for (name, lane) in &mut self.lanes {
+            lane.stop(tx.read().fact(&paused(name))?.is_some_and(|value| value == "1"));
+        }
+        Ok(())
     }
 
     /// Other settings, from the next step on. Lanes keep their state; one whose settings changed is tried at once.
@@ -521,6 +541,11 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// The name of the fact that a person paused a provider: `1` while that holds.
+pub fn paused(provider: &str) -> String {
+    format!("paused {provider}")
 }
 
 /// Whether two tables of one name speak of the same account: the same type at the same place. A new secret

@@ -70,6 +70,7 @@ pub struct View {
 /// What a person asks of dispatch.
 enum Ask {
     Resume(String),
+    Pause(String),
     Reload(Box<(Tools, BTreeMap<String, Facts>)>, oneshot::Sender<()>),
 }
 
@@ -113,6 +114,11 @@ impl Handle {
     /// A provider was mended by a person.
     pub async fn resume(&self, provider: &str) {
         let _ = self.asked.send(Ask::Resume(provider.to_owned())).await; // dispatch may have ended
+    }
+
+    /// A provider is paused by a person.
+    pub async fn pause(&self, provider: &str) {
+        let _ = self.asked.send(Ask::Pause(provider.to_owned())).await; // dispatch may have ended
     }
 
     /// Other settings, from the next step on; ends when they hold. What is in flight ends as it began.
@@ -251,6 +257,7 @@ impl Loop {
     fn heed(&self, ask: Ask) {
         match ask {
             Ask::Resume(provider) => _ = self.core().resume(&provider),
+            Ask::Pause(provider) => self.core().pause(&provider),
             Ask::Reload(new, done) => {
                 let (tools, facts) = *new;
                 self.core().reload(tools.config.clone(), facts, tools.composer.clone(), self.this.clock.now());

@@ -15,6 +15,7 @@ mod account;
 mod aws;
 pub mod callback;
 pub mod capture;
+pub mod check;
 #[cfg(test)]
 mod conformance;
 pub mod gmail;

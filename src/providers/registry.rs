@@ -2,6 +2,7 @@
 //! their reports are verified by. It decides nothing; what an answer means is the account's.
 
 use super::callback::{Call, Event, Refusal, Report};
+use super::check::Checked;
 use super::{Account, Found, Health, Known, UnixMs};
 use crate::domain::content::Outgoing;
 use crate::domain::outcome::{Class, Outcome, Scope};
@@ -60,6 +61,11 @@ impl Registry {
     /// See [`Account::probe`].
     pub async fn probe(&self, name: &str, now: UnixMs) -> Option<Health> {
         self.get(name)?.probe(&self.http, now).await
+    }
+
+    /// See [`Account::check`].
+    pub async fn check(&self, name: &str, now: UnixMs) -> Option<Checked> {
+        Some(self.get(name)?.check(&self.http, now).await)
     }
 
     /// See [`Account::poll`].

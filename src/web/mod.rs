@@ -13,6 +13,7 @@ pub mod hooks;
 pub mod links;
 pub mod outbox;
 pub mod pages;
+pub mod providers;
 pub mod receipts;
 pub mod sales;
 pub mod serve;
@@ -180,7 +181,8 @@ impl Web {
             .route("/v1/events/log/{seq}", get(sales::raw_event))
             .route("/v1/events/log/{seq}/replay", post(sales::replay))
             .route("/hooks/{source}", post(hooks::post))
-            .route("/v1/providers/{name}/resume", post(health::resume))
+            .route("/v1/providers", get(providers::list))
+            .route("/v1/providers/{name}/{action}", post(providers::act))
             .route("/callbacks/{provider}", any(callbacks::call))
             .route("/v1/status", get(health::status))
             .route("/healthz", get(health::healthz))

@@ -1,6 +1,6 @@
 //! What providers tell of messages: verified to the letter, acted on once, and nothing kept of a forgery.
 
-use crate::agent::{Agent, Answer, PATIENCE, Setup, sale, until};
+use crate::agent::{Agent, Answer, KEY, PATIENCE, Setup, sale, until};
 use crate::stub::Stub;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ring::hmac;
@@ -129,6 +129,18 @@ fn a_mail_that_arrived_is_known_to_have_and_a_repeat_changes_nothing() {
     assert_eq!(tell(&agent, &mailgun(seconds(), "t4", &by_theirs)), 200);
     assert_eq!(agent.state("R-1"), "complained");
     assert_eq!(suppressed(&agent), [("lee@example.org".to_owned(), "complaint".to_owned())]);
+    // Whoever asks to be forgotten goes out of what providers told, too.
+    let raw = |agent: &Agent| {
+        let events = raw_events(agent);
+        events.iter().map(|e| agent.json(&["event", "show", &e["seq"].to_string()])["raw"].to_string()).collect::<String>()
+    };
+    assert!(raw(&agent).contains("lee@example.org"));
+    let data = json!({"email": "lee@example.org"});
+    let request = json!({"type": "contact.erasure_requested", "id": "x1", "time": now_rfc3339(), "subject": "lee", "data": data});
+    let key = format!("Bearer {KEY}");
+    let answer = agent.line.post("/v1/events", request.to_string().as_bytes(), &[("Authorization", &key)]).unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(!raw(&agent).contains("lee@example.org") && raw(&agent).contains("kim@example.org"), "{}", raw(&agent));
     let metrics = agent.get("/metrics").body;
     for line in
         [r#"{provider="mail",result="accepted"} 2"#, r#"{provider="mail",result="duplicate"} 1"#, r#"{provider="mail",result="unknown"} 1"#]
@@ -319,6 +331,56 @@ fn a_box_that_nobody_can_call_asks() {
     agent.start();
     until("it is delivered", || (agent.state("R-1") == "delivered").then_some(()));
     assert_eq!(stub.asked("POST", "/Messages.json").len(), 1, "a bounce that is listed again sends nothing again");
+}
+
+#[test]
+fn accounts_are_tested_paused_and_resumed() {
+    let stub = providers();
+    stub.answers(|asked| {
+        Some(match asked.path.as_str() {
+            path if path.contains("/domains/") => (200, json!({"domain": {"state": "active"}})),
+            path if path.ends_with(".json") && path.contains("/Accounts/AC") && !path.contains("Messages") => {
+                (401, json!({"code": 20003, "message": "Authenticate"}))
+            }
+            _ if asked.method == "POST" => (200, json!({"id": "<m1@mg>", "message": "Queued. Thank you."})),
+            _ => (200, json!({"items": [], "messages": []})),
+        })
+    });
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let relay = format!("type = \"smtp\"\nhost = \"127.0.0.1\"\nport = {closed}\ntls = \"none\"");
+    let agent = setup(&stub).set("providers.relay", &relay).start();
+    let list = agent.json(&["provider", "list"]);
+    assert_eq!(list["providers"][0]["callback_url"], format!("{PUBLIC}/callbacks/mail"));
+
+    let (code, said, _) = agent.cli(&["provider", "test", "mail"]);
+    assert!(code == 0 && said.contains("login    ok"), "{said}");
+    assert!(stub.asked("POST", "/messages").is_empty(), "nothing is sent without an address");
+    let (code, said, _) = agent.cli(&["provider", "test", "mail", "--to", "kim@example.org"]);
+    assert!(code == 0 && said.contains("message  ok") && !said.contains("kim@"), "{said}");
+    assert_eq!(stub.asked("POST", "/messages").len(), 1);
+    let (code, said, _) = agent.cli(&["provider", "test", "texts"]);
+    assert!(code == 1 && said.contains("login    FAILED") && said.contains("fix: check key"), "{said}");
+    let (code, said, _) = agent.cli(&["provider", "test", "relay"]);
+    assert!(code == 1 && said.contains("tcp      FAILED") && said.contains("refuses the connection"), "{said}");
+    assert_eq!(agent.cli(&["provider", "test", "nobody"]).0, 5);
+    assert_eq!(agent.cli(&["provider", "test", "mail", "--to", PHONE]).0, 3, "it sends no texts");
+    assert_eq!(agent.cli(&["provider", "probe"]).0, 7, "some work");
+    assert_eq!(agent.cli(&["provider", "probe", "mail"]).0, 0);
+
+    // Paused, also over a restart; then nothing goes there, and afterwards what waited.
+    let mut agent = agent;
+    assert_eq!(agent.cli(&["provider", "pause", "mail"]).0, 0);
+    agent.stop();
+    agent.start();
+    assert_eq!(agent.json(&["provider", "list"])["providers"][0]["state"], "paused");
+    agent.sold(&sale("R-1", "lee@example.org"));
+    let mut now = sale("R-2", PHONE);
+    now["receipt_date_time"] = now_rfc3339().into(); // whoever has just paid is texted at any hour
+    agent.sold(&now);
+    until("the text is tried", || (!stub.asked("POST", "/Messages.json").is_empty()).then_some(()));
+    assert_eq!((agent.state("R-1").as_str(), stub.asked("POST", "/messages").len()), ("ready", 1));
+    assert_eq!(agent.cli(&["provider", "resume", "mail"]).0, 0);
+    until("it is accepted", || (agent.state("R-1") == "accepted").then_some(()));
 }
 
 fn now_rfc3339() -> String {
