@@ -8,6 +8,7 @@ mod access;
 mod arrivals;
 mod folders;
 mod lookups;
+mod polls;
 mod pull;
 mod reload;
 mod taps;
@@ -15,12 +16,12 @@ mod taps;
 use crate::compose::Composer;
 use crate::config::Config;
 use crate::config::Sources;
-use crate::config::checked::{Provider as Settings, Rate};
+use crate::config::checked::{self, Provider as Settings, Rate, Setting};
 use crate::dispatch::run::{Accounts, Courier, Dispatch, Tools};
 use crate::dispatch::{Core, Facts, Note, TEST_INBOX, line::Line};
 use crate::http;
 use crate::pipeline::{intake, routine};
-use crate::providers::{self, Account, Idempotency};
+use crate::providers::{self, Account, Idempotency, Registry};
 use crate::sources::tap::{self, live::Taps};
 use crate::sources::ways::Ways;
 use crate::store::budget::{Keep, Room};
@@ -124,9 +125,10 @@ impl Agent {
         if outside.courier.is_some() {
             facts.values_mut().for_each(|f| f.local = false); // it decides what can be reached
         }
+        let registry = Arc::new(Registry::new(accounts, client.clone()));
         let courier = outside
             .courier
-            .unwrap_or_else(|| Arc::new(Accounts { accounts, http: client.clone(), line_probe: config.agent.line_probe.clone() }));
+            .unwrap_or_else(|| Arc::new(Accounts { registry: registry.clone(), line_probe: config.agent.line_probe.clone() }));
         let now = clock.now();
         let online = readers.read(|read| read.fact("online_ms")).await?.and_then(|ms| ms.parse().ok()).unwrap_or(0);
         let line = Line::new(now, Duration::from_millis(online));
@@ -155,7 +157,7 @@ impl Agent {
         let inbound = web::hooks::Inbound::new(config.sources.keys());
         let ways = ways(&config);
         let web = Arc::new(Web {
-            rules: RwLock::new(web::Rules { keys: Arc::new(web::auth::Keys::new(&config)), config, composer, ways }),
+            rules: RwLock::new(web::Rules { keys: Arc::new(web::auth::Keys::new(&config)), config, composer, ways, registry }),
             reloaded: RwLock::default(),
             key,
             writer,
@@ -271,16 +273,31 @@ pub fn accounts(config: &Config) -> Result<BTreeMap<String, Account>, StartError
         rate: None,
         concurrency: None,
         timeout: Duration::from_secs(30),
-        settings: crate::config::checked::Settings::default(),
+        settings: checked::Settings::default(),
     };
     let named = config.providers.iter().map(|(name, settings)| (name.as_str(), settings));
     named
         .chain([(TEST_INBOX, &test)])
-        .map(|(name, settings)| match Account::new(name, settings) {
+        .map(|(name, settings)| match Account::new(name, &called_back(config, name, settings)) {
             Ok(account) => Ok((name.to_owned(), account)),
             Err(why) => Err(StartError::Config(format!("provider {name}: {why}"))),
         })
         .collect()
+}
+
+/// The settings with the URL that the provider calls, where the config names none: the public one of this box.
+fn called_back(config: &Config, name: &str, settings: &Settings) -> Settings {
+    let mut settings = settings.clone();
+    let calls = providers::find(&settings.kind).is_some_and(|kind| kind.callback.is_some());
+    let Some(url) = config.http.public_url.as_deref().filter(|_| calls) else { return settings };
+    let table = settings.settings.0.entry("callback".to_owned()).or_insert_with(|| Setting::Table(checked::Settings::default()));
+    if let Setting::Table(callback) = table
+        && callback.text("url").is_empty()
+    {
+        let url = format!("{}/callbacks/{name}", url.trim_end_matches('/'));
+        callback.0.insert("url".to_owned(), Setting::Text(url));
+    }
+    settings
 }
 
 /// What dispatch must know of each account.
@@ -291,6 +308,7 @@ pub fn facts(config: &Config, accounts: &BTreeMap<String, Account>) -> BTreeMap<
             kind: account.kind.keys.name.to_owned(),
             safe_by_key: account.idempotency == Idempotency::Key,
             local: account.on_loopback(),
+            lookup: account.lookup_delay().map(|own| own.min(config.routing.lookup_delay)),
             keeps_content: account.kind.keeps_content,
             rate: given.and_then(|p| p.rate).unwrap_or(Rate { ..account.kind.rate }),
             concurrency: given.and_then(|p| p.concurrency).unwrap_or(account.kind.concurrency),
@@ -320,6 +338,8 @@ fn housekeeping(web: &Arc<Web>, supervisor: &Supervisor, unclean: bool) {
     supervisor.spawn("housekeeping", Restart::OnFailure, move |stop| keep_house(shared.clone(), stop));
     let shared = web.clone();
     supervisor.spawn("routine", Restart::OnFailure, move |stop| keep_time(shared.clone(), stop));
+    let shared = web.clone();
+    supervisor.spawn("polls", Restart::OnFailure, move |stop| polls::serve(shared.clone(), stop));
     if unclean {
         let shared = web.clone();
         supervisor.spawn("check", Restart::Never, move |_| check(shared.clone()));

@@ -9,7 +9,7 @@ use crate::config::load::{self, Sources};
 use crate::config::{Config, Severity, last_good};
 use crate::dispatch::run::{Accounts, Tools};
 use crate::http;
-use crate::providers::Account;
+use crate::providers::{Account, Registry};
 use crate::sys::supervisor::Stop;
 use crate::web::{self, Web};
 use std::collections::BTreeMap;
@@ -149,11 +149,12 @@ async fn hold(web: &Web, reload: &Reload, checked: Checked) {
     }
     let facts = facts(&config, &accounts);
     let (config, composer) = (Arc::new(config), Arc::new(composer));
-    let courier = Accounts { accounts, http: reload.http.clone(), line_probe: config.agent.line_probe.clone() };
+    let registry = Arc::new(Registry::new(accounts, reload.http.clone()));
+    let courier = Accounts { registry: registry.clone(), line_probe: config.agent.line_probe.clone() };
     let keys = Arc::new(web::auth::Keys::new(&config).after(&web.keys()));
     let version = config.version();
     let ways = super::ways(&config);
-    web.put_rules(web::Rules { config: config.clone(), composer: composer.clone(), keys, ways });
+    web.put_rules(web::Rules { config: config.clone(), composer: composer.clone(), keys, ways, registry });
     web.dispatch.reload(Tools { config, composer, courier: Arc::new(courier) }, facts).await;
     web.dispatch.wake();
     tracing::info!(version, "the changed config holds");

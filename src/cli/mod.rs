@@ -1,6 +1,7 @@
 //! The command line: one file for each noun. Data goes to standard output, everything else to standard
 //! error. It talks to the running agent over its local socket; what only reads also works without one.
 
+pub mod account;
 pub mod backtest;
 pub mod config;
 pub mod demo;
@@ -200,6 +201,24 @@ enum EventCommand {
 enum ProviderCommand {
     /// Each account and how it is.
     List,
+    /// Look whether an account works: name, connection, encryption, login; what failed, and what to do.
+    Test {
+        /// Its name in the config.
+        name: String,
+        /// Send a message there too.
+        #[arg(long, value_name = "ADDRESS")]
+        to: Option<String>,
+    },
+    /// The same of one or all, in a line each. Sends nothing.
+    Probe {
+        /// Its name in the config; all without one.
+        name: Option<String>,
+    },
+    /// Send nothing by an account until it is resumed.
+    Pause {
+        /// Its name in the config.
+        name: String,
+    },
     /// Try a paused account at once.
     Resume {
         /// Its name in the config.
@@ -294,8 +313,13 @@ fn dispatch(command: Command, mut global: Global, out: &mut dyn Write) -> u8 {
         Command::Event(EventCommand::Show { seq }) => say(&global, status::event(&global.folder(), seq), out, err),
         Command::Event(EventCommand::Replay { seq }) => say(&global, status::replay(&global.folder(), seq), out, err),
         Command::Suppress(command) => say(&global, suppress::suppress(&command, &global.folder()), out, err),
-        Command::Provider(ProviderCommand::List) => say(&global, status::providers(&global.folder()), out, err),
-        Command::Provider(ProviderCommand::Resume { name }) => say(&global, status::resume(&global.folder(), &name), out, err),
+        Command::Provider(ProviderCommand::List) => say(&global, account::list(&global.folder()), out, err),
+        Command::Provider(ProviderCommand::Test { name, to }) => {
+            say(&global, account::test(&global.folder(), &name, to.as_deref()), out, err)
+        }
+        Command::Provider(ProviderCommand::Probe { name }) => say(&global, account::probe(&global.folder(), name.as_deref()), out, err),
+        Command::Provider(ProviderCommand::Pause { name }) => say(&global, account::hold(&global.folder(), &name, true), out, err),
+        Command::Provider(ProviderCommand::Resume { name }) => say(&global, account::hold(&global.folder(), &name, false), out, err),
         Command::Provider(ProviderCommand::Request(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Provider(ProviderCommand::Classify(args)) => tool(&mut global, args.run(now()), out, err),
         Command::Provider(ProviderCommand::Callback(args)) => tool(&mut global, args.run(now()), out, err),

@@ -1,6 +1,6 @@
-//! `status`, `provider list|resume`, `event list`.
+//! `status`, `event list`.
 
-use super::socket::{encode, look, order, rows, text};
+use super::socket::{look, order, rows, text};
 use super::{Failure, Outcome, Said, exit};
 use crate::domain::time::{UnixMs, for_people};
 use crate::observe::shown;
@@ -54,22 +54,6 @@ pub fn status(folder: &Path) -> Outcome {
         let _ = writeln!(said, "version    {}, config {}", text(&json, "version"), text(&json, "config_version"));
     }
     Ok(Said::new(json, said))
-}
-
-/// `provider list`
-pub fn providers(folder: &Path) -> Outcome {
-    let json = order(folder, "GET", "/v1/status", None)?;
-    let mut said = String::new();
-    for p in rows(&json, "providers") {
-        let _ = writeln!(said, "{:<16} {:<10} {}", text(p, "name"), text(p, "type"), text(p, "state"));
-    }
-    Ok(Said::new(json.get("providers").cloned().unwrap_or_default(), said))
-}
-
-/// `provider resume NAME`
-pub fn resume(folder: &Path, name: &str) -> Outcome {
-    let json = order(folder, "POST", &format!("/v1/providers/{}/resume", encode(name)), None)?;
-    Ok(Said::new(json, format!("{name} is tried at once\nnext: tillpost status\n")))
 }
 
 /// `event list`

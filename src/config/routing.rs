@@ -130,6 +130,12 @@ pub const ROUTING: &[Key] = &[
         "How long a message that may have been sent waits for a report before it is shown to a person.",
     ),
     default(
+        "lookup_delay",
+        Shape::Duration,
+        "\"5 min\"",
+        "The longest wait before a provider is asked whether it has a message that may have been sent; one that is known to be quicker is asked sooner.",
+    ),
+    default(
         "reconnect_wait",
         Shape::Duration,
         "\"30 s\"",
@@ -270,6 +276,8 @@ pub struct Routing {
     pub fallback_after: Duration,
     /// How long an uncertain attempt waits for a report before it is shown to a person.
     pub uncertain_wait: Duration,
+    /// The longest wait before a provider is asked whether it has a message.
+    pub lookup_delay: Duration,
     /// Upper bound of the random wait after the line came back.
     pub reconnect_wait: Duration,
     /// How long after that until the full rate is reached.
@@ -536,6 +544,7 @@ pub(super) fn routing(s: &Settings, currency: &str) -> Routing {
         failover_after: length(s, "failover_after"),
         fallback_after: length(s, "fallback_after"),
         uncertain_wait: length(s, "uncertain_wait"),
+        lookup_delay: length(s, "lookup_delay"),
         reconnect_wait: length(s, "reconnect_wait"),
         reconnect_ramp: length(s, "reconnect_ramp"),
         drain_oldest: s.text("drain") != "newest",

@@ -2,7 +2,7 @@
 //! when its hour has come, its lane is open, and nothing stands against it.
 
 use super::lane::Gate;
-use super::{Core, PUBLISHING, Report, Start, TEST_INBOX, compose, lane::Lane, unwanted};
+use super::{Core, Facts, PUBLISHING, Report, Start, TEST_INBOX, compose, lane::Lane, unwanted};
 use crate::config::checked::Route;
 use crate::domain::channel::Channel;
 use crate::domain::consent::{self, Purpose};
@@ -334,9 +334,11 @@ impl Core {
             content,
             composed_at: d.composed_at.unwrap_or(now.wall),
         };
-        // A repeat under the same key must be the same bytes, also after a crash in between.
+        // A repeat under the same key must be the same bytes, also after a crash in between; so must be the words
+        // by which a text is looked for.
         let mut kept = None;
-        if self.facts.get(provider).is_some_and(|f| f.safe_by_key) && start.content.is_none() {
+        let same = |f: &Facts| f.safe_by_key || (f.lookup.is_some() && d.channel == Channel::Sms);
+        if self.facts.get(provider).is_some_and(same) && start.content.is_none() {
             start.content = compose::content(&self.composer, &self.config, &start, now.wall).ok();
             kept = start.content.as_ref().map(|c| self.pack(d.kind, c)).transpose()?;
         }

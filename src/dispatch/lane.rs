@@ -92,6 +92,8 @@ pub struct Lane {
     recent: VecDeque<bool>,
     breaker: Wait,
     account: Wait,
+    /// A person paused it.
+    stopped: bool,
     throttled: Option<Mono>,
     clean_since: Mono,
     /// People heard of a pause, or of a break, and wait to hear of its end: the first success.
@@ -154,6 +156,7 @@ impl Lane {
             recent: VecDeque::with_capacity(MEMORY),
             breaker: Wait::new((patience.breaker, BREAKER_MOST.max(patience.breaker))),
             account: Wait::new((patience.account, ACCOUNT_MOST.max(patience.account))),
+            stopped: false,
             throttled: None,
             clean_since: now,
             told_paused: false,
@@ -163,6 +166,9 @@ impl Lane {
 
     /// Whether a delivery may go now. `share` is the part of the rate that may be used, in thousandths.
     pub fn gate(&mut self, now: Mono, share: u64) -> Gate {
+        if self.stopped {
+            return Gate::Paused(now + Duration::from_secs(3600));
+        }
         if let Some(until) = self.account.closed(now) {
             return Gate::Paused(until);
         }
@@ -276,6 +282,11 @@ impl Lane {
         self.account.limit((patience.account, ACCOUNT_MOST.max(patience.account)));
     }
 
+    /// A person pauses it, or ends that.
+    pub fn stop(&mut self, stopped: bool) {
+        self.stopped = stopped;
+    }
+
     /// A person mended the account: it is tried at once.
     pub fn resume(&mut self) {
         self.account.end();
@@ -285,7 +296,7 @@ impl Lane {
 
     /// The word of its state, for pages and `status`.
     pub fn word(&self, now: Mono) -> &'static str {
-        if self.account.until.is_some() {
+        if self.stopped || self.account.until.is_some() {
             "paused"
         } else if self.breaker.until.is_some() {
             "down"

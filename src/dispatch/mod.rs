@@ -11,6 +11,7 @@ mod choose;
 pub mod compose;
 pub mod lane;
 pub mod line;
+pub mod lookups;
 pub mod run;
 pub mod schedule;
 
@@ -53,6 +54,8 @@ pub struct Facts {
     pub safe_by_key: bool,
     /// It can be reached without the line.
     pub local: bool,
+    /// It can be asked whether it has a message, so long after the attempt.
+    pub lookup: Option<Duration>,
     /// What was composed stays readable after the end.
     pub keeps_content: bool,
     /// Its rate.
@@ -111,6 +114,8 @@ pub enum Note {
 pub struct Report {
     /// To be sent now.
     pub starts: Vec<Start>,
+    /// To be asked now.
+    pub lookups: Vec<lookups::Lookup>,
     /// When the next step is needed, if nothing wakes the core before.
     pub wake: Option<Duration>,
     /// For people.
@@ -132,6 +137,7 @@ pub struct Core {
     domains: BTreeMap<(String, String), Narrow>,
     /// What the priorities that share the rate may still take, from priority 2 on.
     credits: [i64; 5],
+    asking: lookups::Asking,
     /// The line, as far as it is known.
     pub line: Line,
     /// The line as it was when people were told last.
@@ -164,6 +170,7 @@ impl Core {
             lanes: BTreeMap::new(),
             domains: BTreeMap::new(),
             credits: [0; 5],
+            asking: lookups::Asking::default(),
             line,
             line_told: None,
             swept: None,
@@ -184,6 +191,7 @@ impl Core {
     /// Gives how many became uncertain.
     pub fn boot(&mut self, tx: Tx<'_>, now: Now) -> Result<u32> {
         tx.align_deadlines(None, now.wall)?;
+        self.stop_paused(tx)?;
         // A restart gives no account a fresh start: what left a moment ago still counts against its rate.
         for (provider, at) in tx.read().last_attempts()? {
             if let Some(lane) = self.lanes.get_mut(&provider) {
@@ -197,6 +205,8 @@ impl Core {
     pub fn begin_anew(&mut self, tx: Tx<'_>, now: Now) -> Result<u32> {
         self.lanes = self.new_lanes(now);
         self.domains.clear();
+        self.asking = lookups::Asking::default();
+        self.stop_paused(tx)?;
         tx.doubt_in_flight(now.wall)
     }
 
@@ -205,9 +215,27 @@ impl Core {
         self.lanes.iter().map(|(name, lane)| (name.clone(), lane.word(now))).collect()
     }
 
-    /// A person mended a provider: it is tried at once.
+    /// A person mended a provider, or ends its pause: it is tried at once.
     pub fn resume(&mut self, provider: &str) -> bool {
-        self.lanes.get_mut(provider).map(Lane::resume).is_some()
+        let Some(lane) = self.lanes.get_mut(provider) else { return false };
+        lane.stop(false);
+        lane.resume();
+        true
+    }
+
+    /// A person pauses a provider: nothing goes to it until it is resumed.
+    pub fn pause(&mut self, provider: &str) {
+        if let Some(lane) = self.lanes.get_mut(provider) {
+            lane.stop(true);
+        }
+    }
+
+    /// What a person paused stays so over a restart.
+    fn stop_paused(&mut self, tx: Tx<'_>) -> Result<()> {
+        for (name, lane) in &mut self.lanes {
+            lane.stop(tx.read().fact(&paused(name))?.is_some_and(|value| value == "1"));
+        }
+        Ok(())
     }
 
     /// Other settings, from the next step on. Lanes keep their state; one whose settings changed is tried at once.
@@ -262,6 +290,7 @@ impl Core {
             self.swept = Some(now.mono);
         }
         self.choose(tx, now, &mut report)?;
+        self.look_up(tx, now, &mut report)?;
         Ok(report)
     }
 
@@ -329,6 +358,9 @@ impl Core {
         if recorded {
             self.follow_up(tx, f, &next, now)?;
         }
+        if next.state == State::Uncertain {
+            self.asking.look();
+        }
         if let Some(receipt) = &f.start.receipt {
             report.notes.push(Note::Receipt(receipt.receipt_id));
         }
@@ -342,8 +374,9 @@ impl Core {
         match next.state {
             State::Bounced if !unwanted => _ = self.fall_back(tx, d, now)?,
             State::Uncertain => {
-                let provider = f.start.provider.clone();
-                self.settle(tx, &Delivery { state: State::Uncertain, ended_at: Some(now.wall), provider, ..d.clone() }, now)?;
+                if let Some(d) = tx.read().delivery(d.id)? {
+                    self.settle(tx, &d, now)?;
+                }
             }
             State::Dead => _ = tx.raise("dead_letter", "", now.wall)?,
             // The link leads somewhere now: the text that carries it need not wait any more.
@@ -479,9 +512,12 @@ impl Core {
         Ok(())
     }
 
-    /// An uncertain delivery: repeated where the provider drops a repeat, or where its kind wants it.
-    /// A customer's document is held: it stays uncertain until a person decides.
+    /// An uncertain delivery: repeated where the provider drops a repeat, or, once the provider could not say,
+    /// where its kind wants it. A customer's document is held: it stays uncertain until a person decides.
     fn settle(&self, tx: Tx<'_>, d: &Delivery, now: Now) -> Result<()> {
+        if self.will_be_asked(d) {
+            return Ok(());
+        }
         let by_key = self.facts.get(&d.provider).is_some_and(|f| f.safe_by_key) && !self.is_foreign(d);
         let waited = d.ended_at.is_some_and(|at| now.wall.since(at) >= self.config.routing.uncertain_wait);
         let to = match d.kind.when_uncertain() {
@@ -505,6 +541,11 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// The name of the fact that a person paused a provider: `1` while that holds.
+pub fn paused(provider: &str) -> String {
+    format!("paused {provider}")
 }
 
 /// Whether two tables of one name speak of the same account: the same type at the same place. A new secret

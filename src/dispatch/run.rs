@@ -3,12 +3,14 @@
 //!
 //! Bursts of wake-ups join into one step. Nothing is decided here.
 
+use super::lookups::{LookedUp, Lookup};
 use super::{Core, Facts, Finished, Note, Report, Start, compose};
 use crate::compose::Composer;
 use crate::config::Config;
 use crate::domain::content::Outgoing;
 use crate::domain::outcome::{Class, Outcome, Scope};
 use crate::domain::time::UnixMs;
+use crate::providers::Found;
 use crate::store::{StoreError, Writer};
 use crate::sys::clock::{Clock, Now};
 use crate::sys::random::Random;
@@ -28,6 +30,11 @@ pub type Sending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Courier: Send + Sync {
     /// One attempt. Never longer than the account's time-outs allow.
     fn send<'a>(&'a self, provider: &'a str, message: &'a Outgoing, now: UnixMs) -> Sending<'a, Outcome>;
+
+    /// Asks a provider whether it has a message whose attempt began at `since`; `None`: it cannot be asked.
+    fn look_up<'a>(&'a self, _provider: &'a str, _message: &'a Outgoing, _since: UnixMs, _now: UnixMs) -> Sending<'a, Option<Found>> {
+        Box::pin(async { None })
+    }
 
     /// Whether the outside can be reached.
     fn probe(&self) -> Sending<'_, bool>;
@@ -63,6 +70,7 @@ pub struct View {
 /// What a person asks of dispatch.
 enum Ask {
     Resume(String),
+    Pause(String),
     Reload(Box<(Tools, BTreeMap<String, Facts>)>, oneshot::Sender<()>),
 }
 
@@ -106,6 +114,11 @@ impl Handle {
     /// A provider was mended by a person.
     pub async fn resume(&self, provider: &str) {
         let _ = self.asked.send(Ask::Resume(provider.to_owned())).await; // dispatch may have ended
+    }
+
+    /// A provider is paused by a person.
+    pub async fn pause(&self, provider: &str) {
+        let _ = self.asked.send(Ask::Pause(provider.to_owned())).await; // dispatch may have ended
     }
 
     /// Other settings, from the next step on; ends when they hold. What is in flight ends as it began.
@@ -163,12 +176,15 @@ impl Dispatch {
 struct Back {
     outcomes: mpsc::Receiver<Finished>,
     give: mpsc::Sender<Finished>,
+    answers: mpsc::Receiver<LookedUp>,
+    answer: mpsc::Sender<LookedUp>,
 }
 
 impl Back {
     fn new() -> Back {
         let (give, outcomes) = mpsc::channel(1024);
-        Back { outcomes, give }
+        let (answer, answers) = mpsc::channel(64);
+        Back { outcomes, give, answers, answer }
     }
 }
 
@@ -182,20 +198,24 @@ struct Loop {
 impl Loop {
     async fn serve(mut self, mut stop: Stop, asks: Arc<tokio::sync::Mutex<mpsc::Receiver<Ask>>>) -> Result<(), String> {
         let mut asks = asks.lock().await;
-        let mut finished: Vec<Finished> = Vec::new();
+        let (mut finished, mut looked_up): (Vec<Finished>, Vec<LookedUp>) = (Vec::new(), Vec::new());
         let mut in_flight = 0usize;
         let mut probed = self.this.clock.now().mono;
         loop {
-            let wake = match self.step(&finished).await {
+            let wake = match self.step(&finished, &looked_up).await {
                 Ok(report) => {
                     in_flight = in_flight.saturating_sub(finished.len()) + report.starts.len();
                     finished.clear();
+                    looked_up.clear();
                     self.tell(&report);
                     if report.probe {
                         self.handle.probe();
                     }
                     for start in report.starts {
                         self.send(start);
+                    }
+                    for lookup in report.lookups {
+                        self.ask(lookup);
                     }
                     report.wake.unwrap_or(Duration::from_secs(60))
                 }
@@ -217,6 +237,7 @@ impl Loop {
                 () = self.handle.wake.notified() => {}
                 () = sleep(wake) => {}
                 Some(one) = self.back.outcomes.recv() => finished.push(one),
+                Some(one) = self.back.answers.recv() => looked_up.push(one),
                 Some(ask) = asks.recv() => self.heed(ask),
                 () = async { tokio::select! { () = sleep(next_probe) => {}, () = self.handle.probe.notified() => {} } }, if needed => {
                     probed = self.this.clock.now().mono;
@@ -236,6 +257,7 @@ impl Loop {
     fn heed(&self, ask: Ask) {
         match ask {
             Ask::Resume(provider) => _ = self.core().resume(&provider),
+            Ask::Pause(provider) => self.core().pause(&provider),
             Ask::Reload(new, done) => {
                 let (tools, facts) = *new;
                 self.core().reload(tools.config.clone(), facts, tools.composer.clone(), self.this.clock.now());
@@ -258,14 +280,16 @@ impl Loop {
     }
 
     /// One step in a write transaction. Only its commit makes the stepped copy the truth.
-    async fn step(&self, finished: &[Finished]) -> Result<Report, StoreError> {
+    async fn step(&self, finished: &[Finished], looked_up: &[LookedUp]) -> Result<Report, StoreError> {
         let mut copy = self.core().clone();
-        let (now, finished) = (self.this.clock.now(), finished.to_vec());
+        let (now, finished, looked_up) = (self.this.clock.now(), finished.to_vec(), looked_up.to_vec());
         let (copy, report) = self
             .this
             .writer
             .run(move |tx| {
-                let report = copy.step(tx, now, &finished)?;
+                let notes = copy.looked_up(tx, now, &looked_up)?;
+                let mut report = copy.step(tx, now, &finished)?;
+                report.notes.extend(notes);
                 Ok((copy, report))
             })
             .await?;
@@ -301,6 +325,19 @@ impl Loop {
                 let Some(start) = start else { return Ok(()) };
                 let finished = attempt(&tools, this.clock.now().wall, start).await;
                 let _ = give.send(finished).await; // the loop has ended: the attempt is uncertain at the next start
+                Ok(())
+            }
+        });
+    }
+
+    fn ask(&self, lookup: Lookup) {
+        let (this, answer) = (self.this.clone(), self.back.answer.clone());
+        let mut lookup = Some(lookup);
+        self.this.supervisor.spawn("look-up", Restart::Never, move |_| {
+            let (this, answer, lookup) = (this.clone(), answer.clone(), lookup.take());
+            async move {
+                let Some(lookup) = lookup else { return Ok(()) };
+                let _ = answer.send(look_up(&this, &lookup).await).await; // the loop has ended: it is asked anew
                 Ok(())
             }
         });
@@ -358,12 +395,20 @@ async fn attempt(tools: &Tools, now: UnixMs, start: Start) -> Finished {
     }
 }
 
+/// Composes as it was composed, and asks.
+async fn look_up(this: &Dispatch, lookup: &Lookup) -> LookedUp {
+    let (start, now, tools) = (&lookup.start, this.clock.now().wall, this.tools());
+    let found = match compose::content(&tools.composer, &tools.config, start, start.composed_at) {
+        Ok(content) => tools.courier.look_up(&start.provider, &compose::outgoing(start, content), lookup.since, now).await,
+        Err(_) => None,
+    };
+    LookedUp { delivery: start.delivery.id, provider: start.provider.clone(), found }
+}
+
 /// The real accounts.
 pub struct Accounts {
-    /// By name in the config.
-    pub accounts: BTreeMap<String, crate::providers::Account>,
-    /// The one client.
-    pub http: Arc<crate::http::Client>,
+    /// All of them, and the one client.
+    pub registry: Arc<crate::providers::Registry>,
     /// What is asked to learn whether the line is up.
     pub line_probe: Option<String>,
 }
@@ -378,21 +423,20 @@ const PROBES: &[(&str, u16)] = &[
 
 impl Courier for Accounts {
     fn send<'a>(&'a self, provider: &'a str, message: &'a Outgoing, now: UnixMs) -> Sending<'a, Outcome> {
-        Box::pin(async move {
-            match self.accounts.get(provider) {
-                Some(account) => account.send(&self.http, message, now).await,
-                None => Outcome::new(Class::Auth, Scope::Account, "this provider is not configured any more"),
-            }
-        })
+        Box::pin(self.registry.send(provider, message, now))
+    }
+
+    fn look_up<'a>(&'a self, provider: &'a str, message: &'a Outgoing, since: UnixMs, now: UnixMs) -> Sending<'a, Option<Found>> {
+        Box::pin(self.registry.look_up(provider, message, since, now))
     }
 
     fn probe(&self) -> Sending<'_, bool> {
         Box::pin(async move {
             if let Some(url) = &self.line_probe {
-                return matches!(self.http.probe(url).await, Ok(status) if status < 500);
+                return matches!(self.registry.http().probe(url).await, Ok(status) if status < 500);
             }
             for (url, expected) in PROBES {
-                if matches!(self.http.probe(url).await, Ok(status) if status == *expected) {
+                if matches!(self.registry.http().probe(url).await, Ok(status) if status == *expected) {
                     return true;
                 }
             }

@@ -237,6 +237,13 @@ pub fn host(url: &str) -> Option<String> {
     Url::parse(url).ok()?.host_str().map(str::to_owned)
 }
 
+/// Host, port, and whether it is encrypted: where a URL leads.
+pub fn place(url: &str) -> Option<(String, u16, bool)> {
+    let url = Url::parse(url).ok()?;
+    let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Some((host, url.port_or_known_default()?, url.scheme() == "https"))
+}
+
 /// The host of an `https://` URL on the usual port, without a user in it; `None` for any other.
 pub fn https_host(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Counters that no table keeps.
 #[derive(Default)]
@@ -24,6 +26,11 @@ pub struct Counters {
     pub limited: AtomicU64,
     /// Card numbers and the like that were masked in what tills posted.
     pub masked: AtomicU64,
+    /// Calls of providers: by the account's name in the config, and what became of the call.
+    pub callbacks: Mutex<BTreeMap<(String, &'static str), u64>>,
+    /// How long a bounce that is for good was known elsewhere before it was acted on: how often, and the sum
+    /// in seconds.
+    pub bounces: (AtomicU64, AtomicU64),
 }
 
 /// Requests of one source since the start, by result.
@@ -71,6 +78,18 @@ impl Counters {
     /// One more.
     pub fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One more call of a provider. `account` is a name of the config, so that there are only so many.
+    pub fn called(&self, account: &str, result: &'static str) {
+        let mut all = self.callbacks.lock().unwrap_or_else(PoisonError::into_inner);
+        *all.entry((account.to_owned(), result)).or_default() += 1;
+    }
+
+    /// A bounce was acted on so long after it happened.
+    pub fn bounce_handled(&self, after: Duration) {
+        Counters::count(&self.bounces.0);
+        self.bounces.1.fetch_add(after.as_secs(), Ordering::Relaxed);
     }
 }
 
@@ -133,6 +152,12 @@ pub fn text(s: &Scrape<'_>) -> String {
             counter("limited", &c.limited),
         ],
     );
+    let called = c.callbacks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let called = called.into_iter().map(|((name, word), n)| (format!("{{provider=\"{name}\",result=\"{word}\"}}"), int(n))).collect();
+    family("tillpost_webhook_requests_total", "counter", "Calls of providers by what became of them.", called);
+    let handled = [("_count", &c.bounces.0), ("_sum", &c.bounces.1)].map(|(end, n)| (end.to_owned(), int(n.load(Ordering::Relaxed))));
+    let help = "From a bounce to the moment when it was acted on.";
+    family("tillpost_bounce_handling_seconds", "summary", help, handled.to_vec());
     let masked = vec![(String::new(), int(c.masked.load(Ordering::Relaxed)))];
     family("tillpost_ingest_masked_total", "counter", "Card numbers and the like that were masked in what tills posted.", masked);
     let outbox = s.outbox.iter().map(|(state, n)| (format!("{{state=\"{state}\"}}"), *n)).collect();

@@ -3,12 +3,14 @@
 //! [`decide`] is pure: the event, what is known of people, the settings and the moment go in, a decision comes
 //! out. [`known`] is what is known of people, from the store. [`intake`] keeps a sale and decides on it in one
 //! transaction, [`merge`] knows it again when another source tells of it, [`events`] acts on everything else,
-//! [`reports`] on what became of messages, [`inbound`] on what sources decoded, [`prints`] on what taps took,
-//! [`people`] on what persons say of themselves; [`suppressions`] on what the shop says of an address; [`resend`] is
-//! a person asking for a receipt again, [`campaign`] a message to many. [`queue`] is the one way into the
+//! [`reports`] on what became of messages, which [`callbacks`] brings from providers, [`inbound`] on what sources
+//! decoded, [`prints`] on what taps took, [`people`] on what persons say of themselves; [`suppressions`] on what the
+//! shop says of an address; [`resend`] is a person asking for a receipt again, [`campaign`] a message to many.
+//! [`queue`] is the one way into the
 //! outbox, [`routine`] what comes with time: days in figures, alerts. Sends nothing, renders nothing.
 
 pub mod backtest;
+pub mod callbacks;
 pub mod campaign;
 pub mod decide;
 pub mod events;

@@ -19,6 +19,8 @@ use crate::store::{Result, Tx};
 words! {
     /// What a provider, or a recipient through it, reports.
     What {
+        /// The provider has it.
+        Accepted = "accepted",
         /// It arrived.
         Delivered = "delivered",
         /// It will be tried again by the provider.
@@ -71,7 +73,12 @@ pub fn heed(tx: Tx<'_>, cx: &Context<'_>, d: &Delivery, report: &Report<'_>) -> 
     let to = |state| move_to(tx, cx, &d, state, report.what.word());
     let told = Told { method: "provider", origin: report.event_id, ..Told::default() };
     match report.what {
-        What::Deferred => {}
+        // Also what is put off, the provider has: it is not sent again.
+        What::Accepted | What::Deferred => {
+            if matches!(d.state, State::Uncertain | State::Retry) {
+                to(State::Accepted)?;
+            }
+        }
         What::Delivered => {
             to(State::Delivered)?;
             tx.forget_soft_bounces(d.channel, &d.address)?;

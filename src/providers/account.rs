@@ -1,10 +1,15 @@
 //! One account: a name of the config with a wire behind it, and the runner that all wires share. Time
 //! limits, caps and tokens are here; what to ask and what an answer means is the wire's.
 
-use super::callback::{Call, Known, Refusal, Report};
-use super::{At, BATCH, Found, Health, HttpProvider, Idempotency, Judged, Kind, TOKEN, UnixMs, Wire, callback, classify_transport, find};
+use super::callback::{Call, Event, Known, Refusal, Report};
+use super::{
+    At, BATCH, Found, Health, HttpProvider, Idempotency, Judged, Kind, Poll, TOKEN, UnixMs, Wire, callback, classify_transport, find,
+};
 use crate::config::checked::Provider as Settings;
-use crate::domain::content::Outgoing;
+use crate::domain::channel::Channel;
+use crate::domain::content::{Content, Email, Outgoing, Sms};
+use crate::domain::ids::StepId;
+use crate::domain::message::Kind as MessageKind;
 use crate::domain::outcome::{Class, Outcome, Scope};
 use crate::domain::text::scrub;
 use crate::http::oauth::Token;
@@ -15,6 +20,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
+
+/// Pages of one list that are asked for at once.
+const PAGES: usize = 40;
 
 /// One account.
 pub struct Account {
@@ -149,6 +157,57 @@ impl Account {
         };
         health.outcome = self.fit_to_show(health.outcome);
         Some(health)
+    }
+
+    /// Whether it has lists that tell what became of messages.
+    pub fn polls(&self) -> bool {
+        matches!(&self.wire, Wire::Http(provider) if !provider.lists().is_empty())
+    }
+
+    /// What its lists tell since a moment, and the outcome of the question that failed, if one did.
+    pub async fn poll(&self, client: &Client, since: UnixMs, now: UnixMs) -> (Vec<Event>, Option<Outcome>) {
+        let Wire::Http(provider) = &self.wire else { return (Vec::new(), None) };
+        let mut events = Vec::new();
+        for list in provider.lists() {
+            let mut page: Option<String> = None;
+            for _ in 0..PAGES {
+                let poll = Poll { list, since, page: page.as_deref() };
+                let answer = self.ask(provider.as_ref(), client, &|at: At<'_>| provider.poll(poll, at), now).await;
+                match answer.and_then(|answer| provider.polled(poll, &answer, now)) {
+                    Ok(told) => {
+                        events.extend(told.events);
+                        page = told.next;
+                    }
+                    Err(outcome) => return (events, Some(self.fit_to_show(outcome))),
+                }
+                if page.is_none() {
+                    break;
+                }
+            }
+        }
+        (events, None)
+    }
+
+    /// How long after an attempt the provider can be asked for its message; `None` where it cannot be asked.
+    pub fn lookup_delay(&self) -> Option<Duration> {
+        let Wire::Http(provider) = &self.wire else { return None };
+        let (at, channel) = (At { now: UnixMs(0), token: "" }, *self.kind.keys.channels.first()?);
+        let (from, text) = ("a@shop.example".to_owned(), "any".to_owned());
+        let content = match channel {
+            Channel::Sms => Content::Sms(Sms { from, text }),
+            _ => Content::Email(Email {
+                from,
+                reply_to: String::new(),
+                subject: text.clone(),
+                text,
+                html: String::new(),
+                headers: Vec::new(),
+            }),
+        };
+        let (step, to) = (StepId::given("tp_any.10"), "b@shop.example".to_owned());
+        let any =
+            Outgoing { step, message_id: "tp_any".to_owned(), kind: MessageKind::Receipt, channel, to, composed_at: UnixMs(0), content };
+        provider.lookup(&any, UnixMs(0), at).map(|_| provider.lookup_delay())
     }
 
     /// Verifies and reads a call of the provider. Pure.

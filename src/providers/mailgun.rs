@@ -19,7 +19,7 @@ use crate::providers::merge::Batch;
 use crate::providers::shared::{
     CALLBACK_URL, TAGS, TRACK, Track, basic, by_status, content_type, headers, not_theirs, parties, refused, subject, texts, wait,
 };
-use crate::providers::{At, Found, Health, HttpProvider, Idempotency, Judged, Kind, STATUS, Step, Wire, wrong_content};
+use crate::providers::{At, Found, Health, HttpProvider, Idempotency, Judged, Kind, Page, Poll, STATUS, Step, Wire, wrong_content};
 use ring::hmac::HMAC_SHA256;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -169,6 +169,30 @@ impl HttpProvider for Mailgun {
             }
             None => Found::No,
         }
+    }
+
+    fn lists(&self) -> &'static [&'static str] {
+        &["events"]
+    }
+
+    fn poll(&self, poll: Poll<'_>, _at: At<'_>) -> Option<Request> {
+        let begin = poll.since.0.max(0) / 1000;
+        let mut request = self.ask(&format!("{}/events?ascending=yes&limit=300&begin={begin}", self.domain));
+        // The next page is an address of theirs: the key goes to no other.
+        if let Some(next) = poll.page {
+            request.url = next.strip_prefix(self.base_url.as_str()).map(|rest| format!("{}{rest}", self.base_url))?;
+        }
+        Some(request)
+    }
+
+    fn polled(&self, _poll: Poll<'_>, answer: &Answer, now: UnixMs) -> Result<Page, Outcome> {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let items = body.get("items").and_then(Value::as_array).filter(|_| answer.is_success());
+        let items = items.ok_or_else(|| classify(STATUS, answer, now))?;
+        let events = items.iter().filter_map(event).filter(|event| event.kind != EventKind::Queued).collect();
+        let ours = format!("{}/v3/{}/events/", self.base_url, self.domain);
+        let next = body.pointer("/paging/next").and_then(Value::as_str).filter(|next| items.len() >= 300 && next.starts_with(&ours));
+        Ok(Page { events, next: next.map(str::to_owned) })
     }
 
     fn batch(&self, messages: &[&Outgoing], _at: At<'_>) -> Option<Request> {
@@ -421,6 +445,28 @@ mod tests {
         let body =
             format!("{{\"signature\":{{\"timestamp\":\"{at}\",\"token\":\"{token}\",\"signature\":\"{code}\"}},\"event-data\":{data}}}");
         post(&[("Content-Type", "application/json")], body.as_bytes())
+    }
+
+    #[test]
+    fn its_events_can_be_asked_for() {
+        let wire = wire("");
+        let poll = Poll { list: "events", since: UnixMs(1_791_043_600_000), page: None };
+        let request = wire.poll(poll, NOWHERE).unwrap();
+        assert!(request.url.ends_with("/v3/mg.cmart.example/events?ascending=yes&limit=300&begin=1791043600"), "{}", request.url);
+        let item = r#"{"event":"failed","severity":"permanent","id":"e1","recipient":"kim@example.org","user-variables":{"tp_id":"tp_a.10"},"message":{"headers":{"message-id":"m@mg"}}}"#;
+        let page = |next: &str, count: usize| {
+            let items = vec![item; count].join(",");
+            let body = format!("{{\"items\":[{items},{{\"event\":\"accepted\"}}],\"paging\":{{\"next\":\"{next}\"}}}}");
+            wire.polled(poll, &Answer { status: 200, headers: Vec::new(), body: body.into_bytes() }, NOWHERE.now).unwrap()
+        };
+        let next = "https://api.mailgun.net/v3/mg.cmart.example/events/abc";
+        let few = page(next, 1);
+        assert_eq!((few.events.len(), few.events[0].key.as_str(), few.next.as_deref()), (1, "e1", None));
+        assert_eq!(page(next, 300).next.as_deref(), Some(next));
+        assert_eq!(page("https://evil.example/v3/mg.cmart.example/events/abc", 300).next, None, "the key goes to nobody else");
+        assert_eq!(wire.poll(Poll { page: Some(next), ..poll }, NOWHERE).unwrap().url, next);
+        let refused = Answer { status: 401, headers: Vec::new(), body: b"Forbidden".to_vec() };
+        assert_eq!(wire.polled(poll, &refused, NOWHERE.now).unwrap_err().class, Class::Auth);
     }
 
     #[test]

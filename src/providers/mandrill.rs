@@ -18,7 +18,7 @@ use crate::providers::merge::Batch;
 use crate::providers::shared::{
     CALLBACK_URL, TAGS, TRACK, Track, by_status, content_type, headers, not_theirs, parties, refused, set, subject, texts,
 };
-use crate::providers::{At, BATCH, Found, Health, HttpProvider, Idempotency, Judged, Kind, STATUS, Step, Wire, wrong_content};
+use crate::providers::{At, BATCH, Found, Health, HttpProvider, Idempotency, Judged, Kind, Page, Poll, STATUS, Step, Wire, wrong_content};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
 use serde_json::{Value, json};
@@ -163,6 +163,22 @@ impl HttpProvider for Mandrill {
             }
             None => Found::No,
         }
+    }
+
+    fn lists(&self) -> &'static [&'static str] {
+        &["rejects"]
+    }
+
+    fn poll(&self, _poll: Poll<'_>, _at: At<'_>) -> Option<Request> {
+        Some(self.ask("rejects/list", json!({"include_expired": true})))
+    }
+
+    /// The whole list, newest entries among it: what is older was told before.
+    fn polled(&self, poll: Poll<'_>, answer: &Answer, now: UnixMs) -> Result<Page, Outcome> {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let all = body.as_array().filter(|_| answer.is_success()).ok_or_else(|| classify(STATUS, answer, now).outcome)?;
+        let recent = all.iter().filter_map(rejected).filter(|event| event.at.is_some_and(|at| at >= poll.since));
+        Ok(Page { events: recent.collect(), next: None })
     }
 
     fn batch(&self, messages: &[&Outgoing], _at: At<'_>) -> Option<Request> {
@@ -317,6 +333,22 @@ fn event(one: &Value) -> Option<Event> {
     .map(|event| Event { provider_id: id, ..event })
 }
 
+/// An entry of the list names an address only.
+fn rejected(one: &Value) -> Option<Event> {
+    let (email, reason, at) = (text(one, "email"), text(one, "reason"), text(one, "last_event_at"));
+    let event = |kind| Event::new(kind, email.as_str(), "");
+    let event = match reason.as_str() {
+        "hard-bounce" => event(EventKind::Bounced).bounced(Bounce::Hard),
+        "soft-bounce" => event(EventKind::Bounced).bounced(Bounce::Soft),
+        "spam" => event(EventKind::Complained).suppressing(Some(Suppress::Complaint)),
+        "unsub" => event(EventKind::Unsubscribed).suppressing(Some(Suppress::Unsubscribe)),
+        "custom" => event(EventKind::Dropped).suppressing(Some(denied(&reason).unwrap_or(Suppress::Manual))),
+        _ => return None,
+    };
+    let moment = UnixMs::parse_rfc3339(&format!("{}Z", at.replace(' ', "T")));
+    Some(Event { at: moment, key: format!("rejects {reason} {email} {at}"), text: scrub(&text(one, "detail")), ..event })
+}
+
 /// Of the account's list: an address came onto it or left it.
 fn list_changed(one: &Value) -> Option<Event> {
     let (null, action) = (Value::Null, text(one, "action"));
@@ -351,6 +383,35 @@ mod tests {
 
     fn body(request: &Request) -> Value {
         serde_json::from_slice(&request.body).unwrap()
+    }
+
+    #[test]
+    fn its_list_of_rejects_names_addresses() {
+        let wire = wire("");
+        let poll = Poll { list: "rejects", since: UnixMs::parse_rfc3339("2026-10-03T12:00:00Z").unwrap(), page: None };
+        assert!(wire.poll(poll, NOWHERE).unwrap().url.ends_with("/rejects/list"));
+        let entry = |reason: &str, at: &str| json!({"email": "kim@example.org", "reason": reason, "detail": "550", "last_event_at": at});
+        let body = json!([
+            entry("hard-bounce", "2026-10-03 15:30:00"),
+            entry("spam", "2026-10-03 15:30:01"),
+            entry("custom", "2026-10-03 15:30:02"),
+            entry("hard-bounce", "2026-10-02 15:30:00")
+        ]);
+        let answer = |status, body: Value| Answer { status, headers: Vec::new(), body: body.to_string().into_bytes() };
+        let page = wire.polled(poll, &answer(200, body), NOWHERE.now).unwrap();
+        let told: Vec<_> = page.events.iter().map(|e| (e.kind, e.suppress)).collect();
+        let list = denied("custom").unwrap_or(Suppress::Manual);
+        assert_eq!(
+            told,
+            [
+                (EventKind::Bounced, Some(Suppress::HardBounce)),
+                (EventKind::Complained, Some(Suppress::Complaint)),
+                (EventKind::Dropped, Some(list))
+            ]
+        );
+        assert_eq!(page.events[0].at, UnixMs::parse_rfc3339("2026-10-03T15:30:00Z"));
+        let refused = json!({"status": "error", "code": -1, "name": "Invalid_Key", "message": "no"});
+        assert_eq!(wire.polled(poll, &answer(500, refused), NOWHERE.now).unwrap_err().class, Class::Auth);
     }
 
     #[test]

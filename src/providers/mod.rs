@@ -1,19 +1,21 @@
 //! Providers: one file for each company's wire, and the list of them.
 //!
 //! A provider knows how to ask (`request`), what an answer means (`classify`) and, where it has them, how
-//! its reports are verified and read (`callback`), how to learn whether it has a message (`lookup`), how
+//! its reports are verified and read (`callback`), how to learn whether it has a message (`lookup`),
+//! what it lists for those whom it cannot call (`poll`), how
 //! to hand over many at once (`batch`) and how to see that an account works without sending (`probe`): all
 //! pure. It never sees the store, decides nothing about retries, and keeps nothing between two messages;
 //! connections and tokens are the runner's.
 //!
 //! To add one: write its file in the order of the others (what it is, settings, request, classify,
-//! callback, lookup, batch, probe, tests), and add its line to the list below. The conformance test does
+//! callback, lookup, poll, batch, probe, tests), and add its line to the list below. The conformance test does
 //! the rest.
 
 mod account;
 mod aws;
 pub mod callback;
 pub mod capture;
+pub mod check;
 #[cfg(test)]
 mod conformance;
 pub mod gmail;
@@ -24,6 +26,7 @@ pub mod mandrill;
 mod merge;
 pub mod postmark;
 pub mod publish;
+mod registry;
 pub mod sendgrid;
 pub mod ses;
 pub mod shared;
@@ -40,7 +43,8 @@ use crate::domain::outcome::{Class, Outcome, Scope, Suppress};
 use crate::domain::time::UnixMs;
 use crate::http::{Answer, Request, Transport};
 pub use account::Account;
-use callback::{Call, Known, Refusal, Report};
+use callback::{Call, Event, Known, Refusal, Report};
+pub use registry::Registry;
 use std::time::Duration;
 
 /// What makes a repeat safe.
@@ -205,6 +209,26 @@ impl From<Outcome> for Health {
     }
 }
 
+/// A question for one of a provider's lists.
+#[derive(Clone, Copy, Debug)]
+pub struct Poll<'a> {
+    /// The list, one of [`HttpProvider::lists`].
+    pub list: &'a str,
+    /// What happened before is known already.
+    pub since: UnixMs,
+    /// Which page, as the one before named it.
+    pub page: Option<&'a str>,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// What it says; the keys are those of a callback that tells the same, where there is one.
+    pub events: Vec<Event>,
+    /// The next page, where there is one.
+    pub next: Option<String>,
+}
+
 /// A provider behind an HTTP API. Every function is pure; what it does not have, it leaves out.
 pub trait HttpProvider: Send + Sync {
     /// Its type.
@@ -240,6 +264,21 @@ pub trait HttpProvider: Send + Sync {
     /// How long after an attempt a message may be missing in the answer to a look-up although it arrived.
     fn lookup_delay(&self) -> Duration {
         Duration::from_secs(300)
+    }
+
+    /// The lists that tell what became of messages, for a box that nobody can call.
+    fn lists(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Asks for a page of a list.
+    fn poll(&self, _poll: Poll<'_>, _at: At<'_>) -> Option<Request> {
+        None
+    }
+
+    /// Reads the answer to [`HttpProvider::poll`]; an outcome where it is none.
+    fn polled(&self, _poll: Poll<'_>, answer: &Answer, now: UnixMs) -> Result<Page, Outcome> {
+        Err(shared::refused(answer, now, shared::by_status(answer.status, false), ""))
     }
 
     /// One request for several messages, at most [`Kind::batch`], all of one sender and to different

@@ -18,8 +18,9 @@ use crate::providers::callback::{self, Bounce, Call, Event, EventKind, Known, Re
 use crate::providers::shared::{
     CALLBACK_URL, TAGS, TRACK, Track, basic, by_status, content_type, headers, not_theirs, parties, refused, set, subject, texts,
 };
-use crate::providers::{At, BATCH, Found, Health, HttpProvider, Idempotency, Judged, Kind, STATUS, Step, Wire, wrong_content};
+use crate::providers::{At, BATCH, Found, Health, HttpProvider, Idempotency, Judged, Kind, Page, Poll, STATUS, Step, Wire, wrong_content};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What it is.
 pub static KIND: Kind = Kind {
@@ -155,6 +156,45 @@ impl HttpProvider for Postmark {
             Some(all) => all.first().map_or(Found::No, |one| Found::Yes(Some(text(one, "MessageID")).filter(|id| !id.is_empty()))),
             None => Found::Unknown(classify(STATUS, answer, now).outcome),
         }
+    }
+
+    fn lists(&self) -> &'static [&'static str] {
+        &["bounces", "stream", "broadcast_stream"]
+    }
+
+    /// Days are those of New York, so one more is asked for.
+    fn poll(&self, poll: Poll<'_>, _at: At<'_>) -> Option<Request> {
+        let day = (poll.since - Duration::from_secs(86_400)).instant().strftime("%Y-%m-%d").to_string();
+        let stream = |name: &str| format!("/message-streams/{}/suppressions/dump?fromdate={day}", form::percent(name));
+        let rest = match poll.list {
+            "stream" => stream(&self.stream),
+            "broadcast_stream" => stream(&self.broadcast_stream),
+            _ => format!("/bounces?count=500&offset={}&fromdate={day}", poll.page.unwrap_or("0")),
+        };
+        Some(self.ask("GET", &rest, None))
+    }
+
+    fn polled(&self, poll: Poll<'_>, answer: &Answer, now: UnixMs) -> Result<Page, Outcome> {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let (name, record) = if poll.list == "bounces" { ("Bounces", "Bounce") } else { ("Suppressions", "SubscriptionChange") };
+        let Some(all) = body.get(name).and_then(Value::as_array).filter(|_| answer.is_success()) else {
+            // Not every server has a broadcast stream.
+            let none = poll.list == "broadcast_stream" && (400..429).contains(&answer.status) && answer.status != 401;
+            return if none { Ok(Page::default()) } else { Err(classify(STATUS, answer, now).outcome) };
+        };
+        let as_told = |one: &Value| {
+            let mut one = one.clone();
+            set(&mut one, "RecordType", record);
+            if record == "SubscriptionChange" {
+                let (to, at) = (text(&one, "EmailAddress"), text(&one, "CreatedAt"));
+                set(&mut one, "Recipient", to);
+                set(&mut one, "ChangedAt", at);
+            }
+            event(&one)
+        };
+        let offset: usize = poll.page.and_then(|page| page.parse().ok()).unwrap_or(0);
+        let next = (poll.list == "bounces" && all.len() >= 500).then(|| (offset + 500).to_string());
+        Ok(Page { events: all.iter().filter_map(as_told).collect(), next })
     }
 
     fn batch(&self, messages: &[&Outgoing], _at: At<'_>) -> Option<Request> {
@@ -305,6 +345,36 @@ mod tests {
             Wire::Http(http) => http,
             _ => unreachable!(),
         }
+    }
+
+    #[test]
+    fn its_lists_say_what_its_webhooks_say() {
+        let wire = wire("");
+        let poll = |list| Poll { list, since: UnixMs::parse_rfc3339("2026-10-03T16:00:00Z").unwrap(), page: None };
+        let urls: Vec<String> = wire.lists().iter().map(|list| wire.poll(poll(list), NOWHERE).unwrap().url).collect();
+        assert_eq!(
+            urls,
+            [
+                "https://api.postmarkapp.com/bounces?count=500&offset=0&fromdate=2026-10-02",
+                "https://api.postmarkapp.com/message-streams/outbound/suppressions/dump?fromdate=2026-10-02",
+                "https://api.postmarkapp.com/message-streams/broadcast/suppressions/dump?fromdate=2026-10-02",
+            ]
+        );
+        let answer = |status, body: Value| crate::http::Answer { status, headers: Vec::new(), body: body.to_string().into_bytes() };
+        let bounce =
+            json!({"ID": 42, "Type": "HardBounce", "MessageID": "m1", "Email": "kim@example.org", "BouncedAt": "2026-10-03T16:01:00Z"});
+        let read = |list, body| wire.polled(poll(list), &answer(200, body), NOWHERE.now).unwrap();
+        let page = read("bounces", json!({"TotalCount": 1, "Bounces": [bounce]}));
+        let mut told = bounce.clone();
+        set(&mut told, "RecordType", "Bounce");
+        assert_eq!((page.events.first(), page.next), (event(&told).as_ref(), None));
+        assert_eq!(read("bounces", json!({"Bounces": vec![bounce; 500]})).next.as_deref(), Some("500"));
+        let list = json!({"Suppressions": [{"EmailAddress": "kim@example.org", "SuppressionReason": "SpamComplaint", "CreatedAt": "2026-10-03T16:01:00Z"}]});
+        let page = read("stream", list);
+        assert_eq!((page.events[0].kind, page.events[0].recipient.as_str()), (EventKind::Complained, "kim@example.org"));
+        assert_eq!(page.events[0].suppress, Some(Suppress::Complaint));
+        assert_eq!(wire.polled(poll("broadcast_stream"), &answer(422, json!({"ErrorCode": 1226})), NOWHERE.now), Ok(Page::default()));
+        assert_eq!(wire.polled(poll("bounces"), &answer(401, json!({"ErrorCode": 10})), NOWHERE.now).unwrap_err().class, Class::Auth);
     }
 
     #[test]

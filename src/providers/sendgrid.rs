@@ -19,7 +19,7 @@ use crate::providers::merge::Batch;
 use crate::providers::shared::{
     CALLBACK_URL, TAGS, TRACK, Track, bearer, by_status, content_type, headers, not_theirs, parties, refused, set, subject, texts,
 };
-use crate::providers::{At, Found, Health, HttpProvider, Idempotency, Judged, Kind, STATUS, Step, Wire, wrong_content};
+use crate::providers::{At, Found, Health, HttpProvider, Idempotency, Judged, Kind, Page, Poll, STATUS, Step, Wire, wrong_content};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use serde_json::{Value, json};
@@ -177,6 +177,23 @@ impl HttpProvider for SendGrid {
         Duration::from_secs(300)
     }
 
+    fn lists(&self) -> &'static [&'static str] {
+        &["bounces", "blocks", "spam_reports", "invalid_emails", "unsubscribes"]
+    }
+
+    fn poll(&self, poll: Poll<'_>, _at: At<'_>) -> Option<Request> {
+        let (since, offset) = (poll.since.0.max(0) / 1000, poll.page.unwrap_or("0"));
+        Some(self.ask("GET", &format!("/v3/suppression/{}?start_time={since}&limit=500&offset={offset}", poll.list), None))
+    }
+
+    fn polled(&self, poll: Poll<'_>, answer: &Answer, now: UnixMs) -> Result<Page, Outcome> {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let all = body.as_array().filter(|_| answer.is_success()).ok_or_else(|| classify(STATUS, answer, now))?;
+        let offset: usize = poll.page.and_then(|page| page.parse().ok()).unwrap_or(0);
+        let next = (all.len() >= 500).then(|| (offset + 500).to_string());
+        Ok(Page { events: all.iter().filter_map(|one| listed(poll.list, one)).collect(), next })
+    }
+
     fn batch(&self, messages: &[&Outgoing], _at: At<'_>) -> Option<Request> {
         let mut batch = Batch::new(messages, |n| format!("-tp{n}-"), &["-tp"])?;
         let first = messages.first()?;
@@ -305,6 +322,21 @@ fn event(one: &Value) -> Option<Event> {
     })
 }
 
+/// An entry of a list names an address only.
+fn listed(list: &str, one: &Value) -> Option<Event> {
+    let email = text(one, "email");
+    let event = |kind| Event::new(kind, email.as_str(), "");
+    let event = match list {
+        "bounces" | "invalid_emails" => event(EventKind::Bounced).bounced(Bounce::Hard),
+        "blocks" => event(EventKind::Bounced).bounced(Bounce::Soft),
+        "spam_reports" => event(EventKind::Complained).suppressing(Some(Suppress::Complaint)),
+        "unsubscribes" => event(EventKind::Unsubscribed).suppressing(Some(Suppress::Unsubscribe)),
+        _ => return None,
+    };
+    let key = format!("{list} {email} {}", text(one, "created"));
+    Some(Event { at: callback::seconds(one.get("created")), key, text: scrub(&text(one, "reason")), ..event })
+}
+
 fn why_dropped(reason: &str) -> Option<Suppress> {
     match reason {
         "Bounced Address" | "Invalid" => Some(Suppress::HardBounce),
@@ -334,6 +366,28 @@ mod tests {
 
     fn body(request: &Request) -> Value {
         serde_json::from_slice(&request.body).unwrap()
+    }
+
+    #[test]
+    fn its_lists_name_addresses() {
+        let wire = wire("");
+        let poll = |list| Poll { list, since: UnixMs(1_443_651_000_000), page: None };
+        let url = wire.poll(poll("bounces"), NOWHERE).unwrap().url;
+        assert_eq!(url, "https://api.sendgrid.com/v3/suppression/bounces?start_time=1443651000&limit=500&offset=0");
+        for (list, kind, bounce, suppress) in [
+            ("bounces", EventKind::Bounced, Some(Bounce::Hard), Some(Suppress::HardBounce)),
+            ("blocks", EventKind::Bounced, Some(Bounce::Soft), None),
+            ("spam_reports", EventKind::Complained, None, Some(Suppress::Complaint)),
+            ("invalid_emails", EventKind::Bounced, Some(Bounce::Hard), Some(Suppress::HardBounce)),
+            ("unsubscribes", EventKind::Unsubscribed, None, Some(Suppress::Unsubscribe)),
+        ] {
+            let body = br#"[{"created": 1443651154, "email": "kim@example.org", "reason": "no", "status": "5.1.1"}]"#.to_vec();
+            let page = wire.polled(poll(list), &Answer { status: 200, headers: Vec::new(), body }, NOWHERE.now).unwrap();
+            let event = &page.events[0];
+            assert_eq!((event.kind, event.bounce, event.suppress), (kind, bounce, suppress), "{list}");
+            assert_eq!((event.message_ref.as_str(), event.at, &page.next), ("", Some(UnixMs(1_443_651_154_000)), &None));
+        }
+        assert!(wire.lists().iter().all(|list| listed(list, &Value::Null).is_some()));
     }
 
     #[test]

@@ -15,11 +15,11 @@ use crate::domain::outcome::{Class, Outcome, Scope, Suppress};
 use crate::domain::text::scrub;
 use crate::domain::time::UnixMs;
 use crate::http::sigv4::Signer;
-use crate::http::{Answer, Request, check_base_url};
+use crate::http::{Answer, Request, check_base_url, form};
 use crate::providers::callback::{self, Bounce, Call, Event, EventKind, Known, Refusal, Report, text};
 use crate::providers::merge::Batch;
 use crate::providers::shared::{TAGS, by_status, content_type, headers, not_theirs, parties, refused, subject, texts};
-use crate::providers::{At, BATCH, Health, HttpProvider, Idempotency, Judged, Kind, STATUS, Step, Wire, wrong_content};
+use crate::providers::{At, BATCH, Health, HttpProvider, Idempotency, Judged, Kind, Page, Poll, STATUS, Step, Wire, wrong_content};
 use serde_json::{Map, Value, json};
 
 /// What it is.
@@ -145,6 +145,25 @@ impl HttpProvider for Ses {
         request.map(Step::send).ok_or_else(|| Outcome::new(Class::Auth, Scope::Account, "the request cannot be signed"))
     }
 
+    fn lists(&self) -> &'static [&'static str] {
+        &["suppressed"]
+    }
+
+    fn poll(&self, poll: Poll<'_>, at: At<'_>) -> Option<Request> {
+        let since = form::percent(&poll.since.rfc3339());
+        // The names in their order, as they are signed.
+        let next = poll.page.map(|page| format!("NextToken={}&", form::percent(page))).unwrap_or_default();
+        self.ask("GET", &format!("suppression/addresses?{next}PageSize=1000&StartDate={since}"), None, at.now)
+    }
+
+    fn polled(&self, _poll: Poll<'_>, answer: &Answer, now: UnixMs) -> Result<Page, Outcome> {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let all = body.get("SuppressedDestinationSummaries").and_then(Value::as_array).filter(|_| answer.is_success());
+        let all = all.ok_or_else(|| classify(STATUS, answer, now).outcome)?;
+        let next = Some(text(&body, "NextToken")).filter(|token| !token.is_empty());
+        Ok(Page { events: all.iter().filter_map(suppressed).collect(), next })
+    }
+
     fn batch(&self, messages: &[&Outgoing], at: At<'_>) -> Option<Request> {
         // Three braces: what was rendered is not escaped once more.
         let mut batch = Batch::new(messages, |n| format!("{{{{{{h{n}}}}}}}"), &["{{"])?;
@@ -192,6 +211,22 @@ impl HttpProvider for Ses {
         let left_today = left.map(|n| n as u64);
         Health { outcome, per_second: figure("MaxSendRate"), left_today, warning }
     }
+}
+
+/// An entry of the account's list names an address only.
+fn suppressed(one: &Value) -> Option<Event> {
+    let (email, reason) = (text(one, "EmailAddress"), text(one, "Reason"));
+    let event = |kind| Event::new(kind, email.as_str(), "");
+    let event = match reason.as_str() {
+        "BOUNCE" => event(EventKind::Bounced).bounced(Bounce::Hard),
+        "COMPLAINT" => event(EventKind::Complained).suppressing(Some(Suppress::Complaint)),
+        _ => return None,
+    };
+    Some(Event {
+        at: callback::seconds(one.get("LastUpdateTime")),
+        key: format!("{reason} {email} {}", text(one, "LastUpdateTime")),
+        ..event
+    })
 }
 
 /// What an answer means.
@@ -322,6 +357,27 @@ mod tests {
 
     fn body(request: &Request) -> Value {
         serde_json::from_slice(&request.body).unwrap()
+    }
+
+    #[test]
+    fn its_suppression_list_names_addresses() {
+        let wire = wire("");
+        let poll = Poll { list: "suppressed", since: UnixMs::parse_rfc3339("2026-10-03T12:00:00Z").unwrap(), page: None };
+        let url = |page| wire.poll(Poll { page, ..poll }, NOWHERE).unwrap().url;
+        assert!(url(None).ends_with("/v2/email/suppression/addresses?PageSize=1000&StartDate=2026-10-03T12%3A00%3A00Z"), "{}", url(None));
+        assert!(url(Some("a/b=")).contains("addresses?NextToken=a%2Fb%3D&PageSize=1000&"), "{}", url(Some("a/b=")));
+        let body = br#"{"SuppressedDestinationSummaries": [{"EmailAddress": "kim@example.org", "Reason": "BOUNCE", "LastUpdateTime": 1791043600.5},
+            {"EmailAddress": "ann@example.org", "Reason": "COMPLAINT", "LastUpdateTime": 1791043601}], "NextToken": "t"}"#;
+        let page = wire.polled(poll, &Answer { status: 200, headers: Vec::new(), body: body.to_vec() }, NOWHERE.now).unwrap();
+        let told: Vec<_> = page.events.iter().map(|e| (e.recipient.as_str(), e.suppress, e.at)).collect();
+        assert_eq!(
+            told,
+            [
+                ("kim@example.org", Some(Suppress::HardBounce), Some(UnixMs(1_791_043_600_500))),
+                ("ann@example.org", Some(Suppress::Complaint), Some(UnixMs(1_791_043_601_000)))
+            ]
+        );
+        assert_eq!(page.next.as_deref(), Some("t"));
     }
 
     #[test]

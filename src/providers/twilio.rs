@@ -17,7 +17,7 @@ use crate::domain::time::UnixMs;
 use crate::http::{Answer, Request, check_base_url, form, retry_after};
 use crate::providers::callback::{self, Bounce, Call, Event, EventKind, Known, Refusal, Report};
 use crate::providers::shared::{CALLBACK_URL, basic, by_status, content_type, not_theirs, refused};
-use crate::providers::{At, Found, Health, HttpProvider, Idempotency, Judged, Kind, SEND, Step, Wire, wrong_content};
+use crate::providers::{At, Found, Health, HttpProvider, Idempotency, Judged, Kind, Page, Poll, SEND, STATUS, Step, Wire, wrong_content};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ring::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256};
 use serde_json::Value;
@@ -188,6 +188,30 @@ impl HttpProvider for Twilio {
 
     fn lookup_delay(&self) -> Duration {
         Duration::from_secs(60)
+    }
+
+    fn lists(&self) -> &'static [&'static str] {
+        &["messages"]
+    }
+
+    /// Texts of both directions: what became of ours, and what customers answered.
+    fn poll(&self, poll: Poll<'_>, _at: At<'_>) -> Option<Request> {
+        let day = poll.since.instant().strftime("%Y-%m-%d").to_string();
+        let mut request = self.ask("GET", &format!("/Messages.json?PageSize=200&DateSent%3E={day}"));
+        if let Some(next) = poll.page {
+            request.url = format!("{}{next}", self.base_url);
+        }
+        Some(request)
+    }
+
+    fn polled(&self, poll: Poll<'_>, answer: &Answer, now: UnixMs) -> Result<Page, Outcome> {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let all = body.get("messages").and_then(Value::as_array).filter(|_| answer.is_success());
+        let all = all.ok_or_else(|| classify(STATUS, answer, now))?;
+        let recent = all.iter().filter_map(listed).filter(|event| event.at.is_none_or(|at| at >= poll.since));
+        let ours = format!("/2010-04-01/Accounts/{}/Messages.json?", self.account_sid);
+        let next = body.get("next_page_uri").and_then(Value::as_str).filter(|next| next.starts_with(&ours));
+        Ok(Page { events: recent.collect(), next: next.map(str::to_owned) })
     }
 
     fn probe(&self, _at: At<'_>) -> Option<Request> {
@@ -390,6 +414,20 @@ fn of_status(status: &str, code: Option<i64>, to: &str, reference: &str) -> Opti
     Some(event)
 }
 
+/// A text of the list, where it says how it ended or is an answer.
+fn listed(one: &Value) -> Option<Event> {
+    let text = |name: &str| callback::text(one, name);
+    let (id, status) = (text("sid"), text("status"));
+    let event = if text("direction") == "inbound" {
+        callback::reply(&text("from"), &id, &text("body"), "")
+    } else {
+        let ended = |event: &Event| !matches!(event.kind, EventKind::Queued | EventKind::Sent);
+        of_status(&status, text("error_code").parse().ok(), &text("to"), &id).filter(ended)?
+    };
+    let at = [text("date_updated"), text("date_sent")].iter().find_map(|date| retry_after::date(date));
+    Some(Event { key: format!("{id} {status}"), provider_id: id, at, ..event })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -431,6 +469,39 @@ mod tests {
         assert!(body(&only(fallback.request(&message, NOWHERE))).contains("MessagingServiceSid=MG"));
         assert_eq!(twilio("").unwrap().request(&message, NOWHERE).unwrap_err().class, Class::Auth);
         assert_eq!(twilio("").unwrap().request(&email("kim@example.org"), NOWHERE).unwrap_err().class, Class::Permanent);
+    }
+
+    #[test]
+    fn its_list_tells_how_texts_ended_and_what_customers_answered() {
+        let twilio = twilio("").unwrap();
+        let poll = Poll { list: "messages", since: UnixMs::parse_rfc3339("2026-10-03T12:00:00Z").unwrap(), page: None };
+        let url = twilio.poll(poll, NOWHERE).unwrap().url;
+        assert!(url.ends_with("/Messages.json?PageSize=200&DateSent%3E=2026-10-03"), "{url}");
+        let one = |sid: &str, direction: &str, status: &str, code: Value, date: &str| {
+            serde_json::json!({"sid": sid, "direction": direction, "status": status, "error_code": code, "body": "STOP",
+                "from": "+16075550100", "to": "+16075550131", "date_updated": date, "date_sent": null})
+        };
+        let late = "Sat, 03 Oct 2026 16:07:44 +0000";
+        let list = serde_json::json!({"messages": [
+            one("SM1", "outbound-api", "delivered", Value::Null, late),
+            one("SM2", "outbound-api", "undelivered", 30005.into(), late),
+            one("SM3", "outbound-api", "sent", Value::Null, late),
+            one("SM4", "inbound", "received", Value::Null, late),
+            one("SM5", "inbound", "received", Value::Null, "Sat, 03 Oct 2026 09:00:00 +0000"),
+        ], "next_page_uri": "/2010-04-01/Accounts/AC0123456789abcdef0123456789abcdef/Messages.json?PageToken=x"});
+        let page =
+            twilio.polled(poll, &Answer { status: 200, headers: Vec::new(), body: list.to_string().into_bytes() }, NOWHERE.now).unwrap();
+        let told: Vec<_> = page.events.iter().map(|e| (e.key.as_str(), e.kind, e.suppress)).collect();
+        assert_eq!(
+            told,
+            [
+                ("SM1 delivered", EventKind::Delivered, None),
+                ("SM2 undelivered", EventKind::Bounced, Some(Suppress::InvalidNumber)),
+                ("SM4 received", EventKind::Replied, Some(Suppress::SmsStop)),
+            ]
+        );
+        let next = page.next.unwrap();
+        assert!(twilio.poll(Poll { page: Some(&next), ..poll }, NOWHERE).unwrap().url.ends_with("?PageToken=x"));
     }
 
     #[test]

@@ -15,6 +15,17 @@ pub struct Script {
     entries: Vec<Entry>,
     /// Between "body sent" and the answer.
     pub latency: Duration,
+    /// What it says when it is asked for a message of which nobody knows; `None`: it cannot be asked.
+    pub lookup: Option<Lookup>,
+}
+
+/// Whether a provider has what nobody knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// It has it.
+    Found,
+    /// It never got it.
+    Absent,
 }
 
 #[derive(Clone, Debug)]
@@ -54,14 +65,20 @@ pub fn safe_by_key(kind: &str) -> bool {
 }
 
 impl Script {
-    /// Reads `{script: [...], latency}`.
+    /// Reads `{script: [...], latency, lookup}`.
     pub fn parse(value: &Value) -> Result<Script, String> {
         let latency = match text(value, "latency") {
             Some(text) => units::parse_duration(text).ok_or("`latency` is a duration")?,
             None => Duration::ZERO,
         };
         let entries = list(value, "script").iter().map(entry).collect::<Result<_, _>>()?;
-        Ok(Script { entries, latency })
+        let lookup = match text(value, "lookup") {
+            Some("found") => Some(Lookup::Found),
+            Some("absent") => Some(Lookup::Absent),
+            Some("unavailable") | None => None,
+            Some(_) => return Err("`lookup` is found, absent or unavailable".into()),
+        };
+        Ok(Script { entries, latency, lookup })
     }
 
     /// The answer to the n-th call (from 1), to a recipient, at a moment. Without a script: accepted.

@@ -1,13 +1,14 @@
 //! The world around the agent: a queue of what happens when, one virtual clock, and the box that can lose
 //! its power.
 
-use super::answers::{Played, Script};
+use super::answers::{self, Played, Script};
 use super::oracle::{self, Oracle};
 use super::scenario::{Cut, Happening, Scenario, ScenarioError};
 use crate::app;
 use crate::compose::Composer;
 use crate::config::Config;
 use crate::config::checked::Rate;
+use crate::dispatch::lookups::{LookedUp, Lookup};
 use crate::dispatch::{Core, Facts, Finished, Note, Start, TEST_INBOX, compose, line::Line};
 use crate::domain::channel::Channel;
 use crate::domain::consent::State;
@@ -19,6 +20,7 @@ use crate::domain::time::UnixMs;
 use crate::pipeline::Context;
 use crate::pipeline::people::{self, Told};
 use crate::pipeline::resend::Ask;
+use crate::providers::Found;
 use crate::store::writer::WriterCore;
 use crate::store::{Durability, Options};
 use crate::sys::clock::{Mono, Now};
@@ -47,6 +49,8 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 pub(super) enum Item {
     Happens(Happening),
     Answer(Box<Flight>),
+    /// A provider answers whether it has a message, in one life of the box.
+    LookUp(u32, Box<Lookup>),
     Wake,
     ProbeLine,
     /// The day in figures, a while after the shop has closed.
@@ -95,8 +99,10 @@ pub struct World {
     pub(super) calls: BTreeMap<String, u64>,
     /// Sales of tills that wait for the box to have power again.
     pub(super) waiting: Vec<Happening>,
-    /// Ids that arrived at providers which drop repeats.
+    /// Ids that arrived at providers.
     pub(super) had: BTreeSet<String>,
+    /// What providers answered, to be taken by the next step.
+    pub(super) looked_up: Vec<LookedUp>,
     /// The sale of each label, the first sighting.
     pub(super) labels: BTreeMap<String, ReceiptId>,
     /// The label of each document, and of each event that was posted, by its id.
@@ -122,7 +128,7 @@ impl World {
         }
         let composer = Arc::new(app::composer(&scenario.config).map_err(|e| ScenarioError::Other(e.to_string()))?);
         let start = scenario.timeline.first().map_or(UnixMs(0), |(at, _)| *at);
-        let facts = facts(&scenario.config);
+        let facts = facts(&scenario.config, &scenario.scripts);
         let mut world = World {
             config: Arc::new(scenario.config),
             composer,
@@ -146,6 +152,7 @@ impl World {
             calls: BTreeMap::new(),
             waiting: Vec::new(),
             had: BTreeSet::new(),
+            looked_up: Vec::new(),
             labels: BTreeMap::new(),
             documents: BTreeMap::new(),
             events: BTreeMap::new(),
@@ -193,6 +200,7 @@ impl World {
             match item {
                 Item::Happens(happening) => self.happens(happening)?,
                 Item::Answer(flight) => self.comes_back(*flight)?,
+                Item::LookUp(life, lookup) => self.look_up(life, &lookup)?,
                 Item::Wake => self.step(&[])?,
                 Item::ProbeLine => self.probe()?,
                 Item::Digest(day) => self.digest(day)?,
@@ -339,7 +347,9 @@ impl World {
     pub(super) fn step(&mut self, finished: &[Finished]) -> Result<()> {
         let now = self.now();
         let Some(mut core) = self.agent.as_ref().map(|a| a.core.clone()) else { return Ok(()) };
+        let looked_up = std::mem::take(&mut self.looked_up);
         let stepped = self.commit(|tx| {
+            core.looked_up(tx, now, &looked_up)?;
             let report = core.step(tx, now, finished)?;
             Ok((core, report))
         })?;
@@ -359,6 +369,10 @@ impl World {
         if let Some(wake) = report.wake {
             self.at(self.time + wake.max(Duration::from_millis(1)), Item::Wake);
             self.wake = Some(((self.time + wake.max(Duration::from_millis(1))).0, self.serial));
+        }
+        for lookup in report.lookups {
+            let latency = self.scripts.get(&lookup.start.provider).map_or(Duration::ZERO, |s| s.latency);
+            self.at(self.time + latency, Item::LookUp(self.life, Box::new(lookup)));
         }
         for start in report.starts {
             if self.armed == Some(Cut::BeforeSend) {
@@ -399,10 +413,14 @@ impl World {
             // What it took before it does not refuse afterwards: it drops the repeat.
             outcome = Outcome { duplicate: true, ..Outcome::accepted(None) };
         }
-        if arrived || dies {
-            if safe {
-                self.had.insert(id);
-            }
+        // What a provider will say of it when it is asked is what became of it.
+        let doubtful = dies || outcome.class == Class::Uncertain;
+        let arrived = match script.lookup.filter(|_| doubtful) {
+            Some(lookup) => lookup == answers::Lookup::Found,
+            None => arrived || dies,
+        };
+        if arrived {
+            self.had.insert(id);
             // A link to a new password is sent once more, staff and systems are told until they have heard.
             let most = match start.delivery.kind {
                 Kind::PasswordReset => 2,
@@ -455,6 +473,24 @@ impl World {
         self.step(&[Finished { start: flight.start, outcome: flight.outcome, content: flight.content }])
     }
 
+    /// A provider is asked whether it has a message.
+    fn look_up(&mut self, life: u32, lookup: &Lookup) -> Result<()> {
+        if life != self.life || self.agent.is_none() {
+            return Ok(());
+        }
+        let Start { delivery, provider, .. } = &lookup.start;
+        let local = self.facts.get(provider).is_some_and(|f| f.local);
+        let has = self.had.contains(&delivery.step_id().to_string());
+        let found = match self.scripts.get(provider).and_then(|s| s.lookup) {
+            _ if !self.line_up && !local => Some(Found::Unknown(Outcome::new(Class::Offline, Scope::Line, "no_route"))),
+            None => None,
+            Some(_) if has => Some(Found::Yes(None)),
+            Some(_) => Some(Found::No),
+        };
+        self.looked_up.push(LookedUp { delivery: delivery.id, provider: provider.clone(), found });
+        self.step(&[])
+    }
+
     fn probe(&mut self) -> Result<()> {
         let (now, up) = (self.now(), self.line_up);
         let routing = self.config.routing.clone();
@@ -470,7 +506,7 @@ impl World {
 }
 
 /// What dispatch must know of each provider of the config: rates of the routing rules where none is named.
-fn facts(config: &Config) -> BTreeMap<String, Facts> {
+fn facts(config: &Config, scripts: &BTreeMap<String, Script>) -> BTreeMap<String, Facts> {
     let mut facts = BTreeMap::new();
     for (name, provider) in &config.providers {
         let rate = match config.channels.iter().find(|(_, c)| c.providers.contains(name)).map(|(channel, _)| *channel) {
@@ -484,14 +520,22 @@ fn facts(config: &Config) -> BTreeMap<String, Facts> {
                 kind: provider.kind.clone(),
                 safe_by_key: super::answers::safe_by_key(&provider.kind),
                 local: provider.kind == "capture",
+                lookup: scripts.get(name).and_then(|s| s.lookup).map(|_| config.routing.lookup_delay),
                 keeps_content: false,
                 rate: provider.rate.unwrap_or(rate),
                 concurrency: provider.concurrency.unwrap_or(4),
             },
         );
     }
-    let inbox =
-        Facts { kind: "capture".into(), safe_by_key: true, local: true, keeps_content: false, rate: Rate::per_second(100), concurrency: 4 };
+    let inbox = Facts {
+        kind: "capture".into(),
+        safe_by_key: true,
+        local: true,
+        lookup: None,
+        keeps_content: false,
+        rate: Rate::per_second(100),
+        concurrency: 4,
+    };
     facts.insert(TEST_INBOX.to_owned(), inbox);
     facts
 }

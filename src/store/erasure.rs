@@ -37,6 +37,7 @@ impl Tx<'_> {
             self.sql("DELETE FROM soft_bounce WHERE address = ?1")?.execute([address])?;
             self.erase_deliveries(address, now, &mut done)?;
             self.erase_receipts(address, &strip, &mut done)?;
+            self.erase_callbacks(address)?;
         }
         Ok(done)
     }
@@ -88,6 +89,23 @@ impl Tx<'_> {
             }
             self.strip_body(body, strip)?;
             done.receipts += 1;
+        }
+        Ok(())
+    }
+
+    /// What providers told of an address, as it came: goes whole, as it was acted on long ago.
+    fn erase_callbacks(&self, address: &str) -> Result<()> {
+        let plain = address.to_lowercase();
+        let in_a_form = plain.replace('@', "%40").replace('+', "%2b");
+        let bodies: Vec<i64> = {
+            let mut select = self.sql("SELECT body FROM raw_event WHERE kind = 'callback'")?;
+            select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
+        };
+        for body in bodies {
+            let text = self.read().body(body).map(|bytes| String::from_utf8_lossy(&bytes).to_lowercase()).unwrap_or_default();
+            if text.contains(&plain) || text.contains(&in_a_form) {
+                self.purge_body(body)?;
+            }
         }
         Ok(())
     }

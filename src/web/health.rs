@@ -6,7 +6,7 @@ use super::{Shared, Web};
 use crate::observe::metrics::{self, Scrape};
 use crate::sys::disk;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -91,14 +91,4 @@ pub async fn metrics(State(web): State<Shared>, who: Answer<Who>) -> Answer<Resp
     });
     text.push_str(&metrics::sources(web.inbound.counters()));
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
-}
-
-/// `POST /v1/providers/{name}/resume`: a person mended the account.
-pub async fn resume(State(web): State<Shared>, who: Answer<Who>, Path(name): Path<String>) -> Answer<Json<Value>> {
-    who?.manages()?;
-    if !web.config().providers.contains_key(&name) {
-        return Err(Problem::not_found("provider"));
-    }
-    web.dispatch.resume(&name).await;
-    Ok(Json(json!({"provider": name, "state": "resumed"})))
 }

@@ -6,12 +6,14 @@
 
 pub mod answer;
 pub mod auth;
+pub mod callbacks;
 pub mod explain;
 pub mod health;
 pub mod hooks;
 pub mod links;
 pub mod outbox;
 pub mod pages;
+pub mod providers;
 pub mod receipts;
 pub mod sales;
 pub mod serve;
@@ -24,6 +26,7 @@ use crate::config::Config;
 use crate::dispatch::run::Handle;
 pub use crate::observe::metrics::Counters;
 use crate::pipeline;
+use crate::providers::Registry;
 use crate::sources::tap::live::Taps;
 use crate::sources::ways::Ways;
 use crate::store::{Options, Readers, Writer};
@@ -33,7 +36,7 @@ use crate::sys::heavy::Heavy;
 use crate::sys::random::Random;
 use crate::sys::supervisor::Supervisor;
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -46,6 +49,8 @@ pub struct Rules {
     pub composer: Arc<Composer>,
     /// Who may.
     pub keys: Arc<auth::Keys>,
+    /// The accounts: their reports are verified here.
+    pub registry: Arc<Registry>,
     /// The ways in.
     pub ways: Ways,
 }
@@ -120,6 +125,11 @@ impl Web {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).keys.clone()
     }
 
+    /// The accounts as they are now.
+    pub fn registry(&self) -> Arc<Registry> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).registry.clone()
+    }
+
     /// The ways in as they are now.
     pub fn ways(&self) -> Ways {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).ways.clone()
@@ -171,7 +181,9 @@ impl Web {
             .route("/v1/events/log/{seq}", get(sales::raw_event))
             .route("/v1/events/log/{seq}/replay", post(sales::replay))
             .route("/hooks/{source}", post(hooks::post))
-            .route("/v1/providers/{name}/resume", post(health::resume))
+            .route("/v1/providers", get(providers::list))
+            .route("/v1/providers/{name}/{action}", post(providers::act))
+            .route("/callbacks/{provider}", any(callbacks::call))
             .route("/v1/status", get(health::status))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))

@@ -11,6 +11,7 @@
 mod agent;
 mod any_day;
 mod backtest;
+mod callbacks;
 mod crash;
 mod hooks;
 mod house;
@@ -28,6 +29,7 @@ mod smtp;
 mod spine;
 mod spine_cli;
 mod stop;
+mod stub;
 mod suppress;
 mod taps;
 mod taps_serial;

@@ -97,6 +97,7 @@ impl World {
             kind: kind.to_owned(),
             safe_by_key,
             local: true,
+            lookup: None,
             keeps_content: false,
             rate: Rate::per_second(1000),
             concurrency: 2,

@@ -163,6 +163,7 @@ fn facts() -> BTreeMap<String, Facts> {
         kind: kind.to_owned(),
         safe_by_key: true,
         local: true,
+        lookup: None,
         keeps_content: false,
         rate: Rate::per_second(1000),
         concurrency: 2,

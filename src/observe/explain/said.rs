@@ -313,7 +313,7 @@ impl Facts<'_> {
             WhenUncertain::Repeat => format!("It is sent again after {wait}: for staff and systems twice is better than never."),
             WhenUncertain::Drop => "It is given up: an offer is not sent twice.".to_owned(),
             WhenUncertain::Hold => {
-                "Where the provider drops a repeat it is sent again; else it stays until a person decides: send it again, or let it be."
+                "Where the provider drops a repeat it is sent again, and one that can be asked is asked first; else it stays until a person decides: send it again, or let it be."
                     .to_owned()
             }
         }

@@ -196,6 +196,22 @@ impl Smtp {
         &self.server.host
     }
 
+    /// Host, port, and whether the encryption begins with the first byte.
+    pub fn place(&self) -> (&str, u16, bool) {
+        (&self.server.host, self.server.port, self.server.tls == Tls::Implicit)
+    }
+
+    /// Connects, encrypts and logs in, and says goodbye: what comes of that without a mail.
+    pub async fn greet(&self, step: Duration) -> Outcome {
+        match Connection::open(&self.server, step).await {
+            Ok(connection) => {
+                connection.quit().await;
+                Outcome::accepted(None)
+            }
+            Err(trouble) => trouble.outcome(),
+        }
+    }
+
     /// The mail and its envelope as they go out; an outcome where there can be none. Pure.
     pub fn request(&self, message: &Outgoing) -> Result<Mail, Outcome> {
         let mut mail = mail(message, &self.envelope_from)?;

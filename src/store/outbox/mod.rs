@@ -5,6 +5,7 @@
 mod read;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use super::inbox::Body;
 use super::{Result, StoreError, Tx};
