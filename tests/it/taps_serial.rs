@@ -130,14 +130,14 @@ fn a_killed_agent_leaves_a_prefix_on_the_paper() {
     let mut bench = bench("baud = 115200");
     let paper = Chance(9).bytes(40_000);
     let (mut mouth, says) = (bench.till.end.try_clone().unwrap(), paper.clone());
-    thread::spawn(move || Chance(10).write(&mut mouth, &says));
+    let till = thread::spawn(move || Chance(10).write(&mut mouth, &says));
     until("it is under way", || (bench.printer.heard().len() > 1000).then_some(()));
     bench.agent.kill();
     thread::sleep(Duration::from_millis(50)); // what was in the line arrives
     assert!(paper.starts_with(&bench.printer.heard()));
     bench.agent.start();
     until("both ports are open", || (tap(&bench.agent)["state"] == "listening").then_some(()));
-    bench.printer.heard.lock().unwrap().clear();
+    till.join().unwrap(); // what it still had to say goes first
     bench.till.end.write_all(b"next").unwrap();
     until("it goes on", || bench.printer.heard().ends_with(b"next").then_some(()));
 }
